@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""heaptide reads what the agent and the recorder kept of a program's heap. This module is the public interface.
+
+    series = heaptide.open("server.4711.tide")
+    print(series.at("end").total("inuse_space"))
+
+Importing it costs nothing: numpy and the symbol reader are loaded by the first `open`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from heaptide._errors import HeaptideError
+
+if TYPE_CHECKING:
+    from heaptide.model.series import Series
+
+__version__ = "0.1.0"
+__all__ = ["HeaptideError", "__version__", "open"]
+
+
+def open(path: str | os.PathLike[str]) -> Series:
+    """Read a capture and return its series of snapshots.
+
+    Symbols are resolved at the first `Series.at()`, not here; what was damaged or lost is in `Series.warnings`.
+
+    Raises:
+        InputError: the file cannot be read or is not a capture; names file and offset.
+    """
+    from heaptide.build import load
+
+    return load(path)
