@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A series: the snapshots of one recording, each of which can be turned into a profile."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from heaptide.model import moments
+from heaptide.model.profile import Profile
+from heaptide.model.snapshot import Snapshot
+
+
+class Source(Protocol):
+    """Where a series gets its profiles from."""
+
+    def profile(self, index: int) -> Profile:
+        """The profile at `snapshots[index]`, symbols resolved. May be slow; called at most once for each moment asked."""
+        ...
+
+
+class Series:
+    """The snapshots of one recording. Opening one is cheap: stacks are symbolised when a profile is asked for."""
+
+    def __init__(
+        self,
+        path: str,
+        mode: Literal["exact", "sampled"],
+        snapshots: Sequence[Snapshot],
+        source: Source,
+        *,
+        warnings: Sequence[str] = (),
+        live: bool = False,
+        complete: bool = True,
+        started_realtime_ns: int = 0,
+        command: Sequence[str] = (),
+        pid: int | None = None,
+    ) -> None:
+        self.path = path
+        self.mode: Literal["exact", "sampled"] = mode
+        self.snapshots = tuple(snapshots)
+        """In the order in which they were taken."""
+        self.warnings = list(warnings)
+        """What a reader of the numbers has to know: damage, losses, late cuts. In order of importance."""
+        self.live = live
+        """The recording is still being written."""
+        self.complete = complete
+        """The recording was finished in order."""
+        self.started_realtime_ns = started_realtime_ns
+        """When recording began, nanoseconds since 1970."""
+        self.command = tuple(command)
+        """The program and its arguments, when known."""
+        self.pid = pid
+        self._source = source
+
+    def at(self, moment: "str | int | Snapshot" = "end") -> Profile:
+        """The profile at a moment.
+
+        Args:
+            moment: as on the command line (see `heaptide.model.moments`), or a snapshot number, or a `Snapshot` of this series.
+
+        Raises:
+            UsageError: the text is no moment, or lies outside the recording.
+            NothingToShow: there is no snapshot at all.
+        """
+        return self._source.profile(self.snapshots.index(self.moment(moment)))
+
+    def moment(self, moment: "str | int | Snapshot") -> Snapshot:
+        """The snapshot that a moment means. Raises as `at`."""
+        if isinstance(moment, Snapshot):
+            return moment
+        text = f"#{moment}" if isinstance(moment, int) else moment
+        return moments.find(text, self.snapshots, live=self.live, started_realtime_ns=self.started_realtime_ns)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the start of recording to the last snapshot."""
+        return self.snapshots[-1].offset_s if self.snapshots else 0.0
