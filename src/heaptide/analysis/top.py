@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flat and cumulative table.
+
+``flat`` is what stands at a place itself (the leaf, or the site when runtime frames are cut off), ``cum`` what stands
+there or below it. A place that occurs several times in one stack (recursion) counts once in ``cum``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from heaptide.analysis.places import Granularity, Ints, Place, Walks, sums, unit_of, walks
+from heaptide.analysis.site import SITE_SKIPS
+from heaptide.model import Profile, Role
+from heaptide.model.profile import Z95
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One place with its values, in the table's unit, and the half-widths of their 95 % intervals (0 when exact).
+
+    ``line`` and ``file`` of a row that covers several lines are those of the heaviest; ``lines`` counts them.
+    """
+
+    place: Place
+    flat: float
+    cum: float
+    flat_error: float
+    cum_error: float
+    file: str | None
+    line: int | None
+    module: str | None
+    lines: int
+    inlined: bool
+    """Every value of this row comes from inlined calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The table, sorted. ``total`` and ``error`` are the profile's; percentages refer to ``whole``."""
+
+    value: str
+    unit: Literal["bytes", "objects"]
+    by: Granularity
+    cum_order: bool
+    total: float
+    error: float
+    whole: float
+    """Sum of the absolute values of all stacks: what shares are shares of, in differences too."""
+    rows: tuple[Row, ...]
+    sampled: bool
+    is_difference: bool
+
+
+def top(
+    profile: Profile,
+    *,
+    value: str = "inuse_space",
+    by: Granularity = "function",
+    cum: bool = False,
+    skip: frozenset[Role] = SITE_SKIPS,
+) -> Top:
+    """Flat and cumulative values by place, largest absolute value first (by ``cum`` when asked, else by flat).
+
+    Raises KeyError when the profile does not hold ``value``.
+    """
+    column = profile.column(value)
+    steps = walks(profile, value, by, skip)
+    rows = _rows(profile, value, steps)
+    rows.sort(key=lambda row: _order(row, cum))
+    return Top(
+        value=value,
+        unit=unit_of(value),
+        by=by,
+        cum_order=cum,
+        total=profile.total(value),
+        error=profile.error(value),
+        whole=np.abs(column).sum().item(),
+        rows=tuple(rows),
+        sampled=profile.mode == "sampled",
+        is_difference=profile.is_difference,
+    )
+
+
+def _order(row: Row, cum: bool) -> tuple[float, float, str, str]:
+    first, second = (row.cum, row.flat) if cum else (row.flat, row.cum)
+    place = row.place
+    return (-abs(first), -abs(second), place.function or "~", f"{row.module}{row.file}{row.line or 0:9}{place.address}")
+
+
+def _rows(profile: Profile, value: str, steps: Walks) -> list[Row]:
+    size = len(steps.places)
+    column = profile.column(value)
+    variance = (profile.errors(value) / Z95) ** 2
+    at, once = _once_per_stack(steps, size)
+    flat = sums(steps.place[steps.leaf], column[steps.rows], size)
+    cum = sums(at, column[once], size)
+    flat_error = Z95 * np.sqrt(sums(steps.place[steps.leaf], variance[steps.rows], size))
+    cum_error = Z95 * np.sqrt(sums(at, variance[once], size))
+    heaviest = _Heaviest(profile, value, steps)
+    plain = np.zeros(size, bool)
+    plain[steps.place[~steps.inlined]] = True
+    return [
+        Row(
+            steps.places[i],
+            flat[i].item(),
+            cum[i].item(),
+            flat_error[i].item(),
+            cum_error[i].item(),
+            *heaviest.of(i),
+            inlined=not plain[i],
+        )
+        for i in np.unique(at).tolist()
+    ]
+
+
+def _once_per_stack(steps: Walks, size: int) -> tuple[Ints, Ints]:
+    """Place and row of each step, a place that occurs again in the same stack left out."""
+    pairs = np.unique(steps.row * size + steps.place)
+    return pairs % size, pairs // size
+
+
+class _Heaviest:
+    """For each place the frame that carries most of it, and how many lines it covers."""
+
+    def __init__(self, profile: Profile, value: str, steps: Walks) -> None:
+        self.frames = profile.stacks.frames
+        count = len(self.frames) + 1
+        weight = np.abs(profile.column(value).astype(np.float64))
+        cum = sums(steps.frame, weight[steps.row], count)
+        flat = sums(steps.frame[steps.leaf], weight[steps.rows], count)
+        used = np.unique(steps.frame)
+        place = np.zeros(count, np.int64)
+        place[steps.frame] = steps.place
+        self.frames_of: dict[int, list[int]] = {}
+        for frame in used[np.lexsort((-cum[used], -flat[used]))].tolist():
+            self.frames_of.setdefault(int(place[frame]), []).append(frame)
+
+    def of(self, place: int) -> tuple[str | None, int | None, str | None, int]:
+        """File, line and module of the heaviest frame, and the number of distinct lines."""
+        indices: Sequence[int] = [i for i in self.frames_of[place] if i >= 0 and i < len(self.frames)]
+        if not indices:
+            return None, None, None, 0
+        frame = self.frames[indices[0]]
+        lines = {(self.frames[i].file, self.frames[i].line) for i in indices if self.frames[i].line is not None}
+        return frame.file, frame.line, frame.module, len(lines)

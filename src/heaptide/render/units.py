@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only place where a number becomes text.
+
+Two dialects. heaptide's own: binary units under their right names (``36.6 MiB``), a sign where a difference is meant.
+pprof's: powers of 1024 named ``kB`` and ``MB``, two decimals, as `heaptide pprof` must print them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Unit = Literal["bytes", "objects"]
+
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_PPROF = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def _three_digits(value: float) -> str:
+    """Three significant digits for 1 <= value < 1024."""
+    if value < 9.995:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def size(value: float, *, signed: bool = False) -> str:
+    """Bytes for a person: ``512 B``, ``36.6 MiB``; ``+36.6 MiB`` when signed."""
+    sign = "-" if value < 0 else "+" if signed and value > 0 else ""
+    rest, step = abs(value), 0
+    while rest >= 1023.5 and step < len(_BINARY) - 1:
+        rest, step = rest / 1024, step + 1
+    text = f"{rest:.0f}" if step == 0 else _three_digits(rest)
+    return f"{sign}{text} {_BINARY[step]}"
+
+
+def count(value: float, *, signed: bool = False) -> str:
+    """A number of things: ``400,012``; estimates are rounded to whole ones."""
+    return f"{round(value):+,}" if signed and round(value) else f"{round(value):,}"
+
+
+def quantity(value: float, unit: Unit, *, signed: bool = False) -> str:
+    """`size` or `count`, by unit."""
+    return size(value, signed=signed) if unit == "bytes" else count(value, signed=signed)
+
+
+def blocks(value: float) -> str:
+    """``1 block``, ``400,012 blocks``."""
+    return f"{count(value)} block{'' if round(value) == 1 else 's'}"
+
+
+def quantity_with_error(value: float, error: float, unit: Unit) -> str:
+    """A quantity with its 95 % half-width: ``36.6 MiB +/- 1.2 MiB``; without one when it is exact (error 0)."""
+    text = quantity(value, unit)
+    return f"{text} +/- {quantity(error, unit)}" if error > 0 else text
+
+
+def percent(part: float, whole: float) -> str:
+    """A share with its sign: ``94.4 %``; ``-`` where there is no whole to share."""
+    if whole == 0:
+        return "-"
+    share = 100 * part / abs(whole)
+    if abs(share) >= 99.95:
+        return f"{share:.0f} %"
+    return f"{share:.1f} %" if share and abs(share) >= 0.05 else ("0 %" if not share else "<0.1 %")
+
+
+def duration(seconds: float) -> str:
+    """A length of time: ``80 ms``, ``12.3 s``, ``4 min 10 s``, ``2 h 05 min``, ``3 d 04 h``."""
+    if seconds < 0:
+        return "-" + duration(-seconds)
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24:02d} h"
+
+
+def offset(seconds: float) -> str:
+    """A moment as its offset from the start: ``+00:12.3``, ``+03:12:05``."""
+    sign = "-" if seconds < 0 else "+"
+    tenths = round(abs(seconds) * 10)
+    minutes, rest = divmod(tenths, 600)
+    if minutes < 60:
+        return f"{sign}{minutes:02d}:{rest // 10:02d}.{rest % 10}"
+    return f"{sign}{minutes // 60:02d}:{minutes % 60:02d}:{rest // 10:02d}"
+
+
+def address(value: int) -> str:
+    """``0x7f47a4bab11d``."""
+    return f"{value:#x}"
+
+
+def pprof_unit(smallest: float, largest: float, unit: Unit) -> str:
+    """pprof's unit "minimum": that of the smallest value, unless the largest is over a hundred times bigger.
+
+    ``smallest`` is the smallest non-zero absolute value shown and ``largest`` the total.
+    """
+    if unit == "objects":
+        return ""
+    small, large = _pprof_auto(abs(smallest)), _pprof_auto(abs(largest))
+    if small != large and abs(smallest) * 100 < abs(largest):
+        return _pprof_auto(abs(smallest) * 100)
+    return small
+
+
+def _pprof_auto(value: float) -> str:
+    step = 0
+    while value >= 1024 and step < len(_PPROF) - 1:
+        value, step = value / 1024, step + 1
+    return _PPROF[step]
+
+
+def pprof_value(value: float, unit: str) -> str:
+    """A value as pprof prints it in ``unit``: one of B kB MB GB TB PB, "auto" (chosen by the value) or "" (a count)."""
+    if value == 0:
+        return "0"
+    if unit == "":
+        return _pprof_decimals(value)
+    name = _pprof_auto(abs(value)) if unit == "auto" else unit
+    return _pprof_decimals(value / 1024 ** _PPROF.index(name)) + name
+
+
+def _pprof_decimals(value: float) -> str:
+    text = f"{value:.2f}"
+    text = text.removesuffix(".00")
+    return "0" if text == "-0" else text
+
+
+def pprof_percent(part: float, whole: float) -> str:
+    """A share as pprof prints it, sign dropped: ``  100%``, ``94.38%``, `` 0.5%``."""
+    share = 100 * abs(part) / abs(whole) if whole else 0.0
+    if 99.95 <= share <= 100.05:
+        return "  100%"
+    return f"{share:5.2f}%" if share >= 1 else f"{share:5.2g}%"
