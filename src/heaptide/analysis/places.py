@@ -2,7 +2,7 @@
 """Stacks as walks over places: what rows of a table and nodes of a graph have in common.
 
 A place is a frame with everything forgotten that the asked granularity does not tell apart. `walks` turns a profile
-into flat arrays (one entry for each step of each stack), over which tables and graphs are computed without Python loops.
+into flat arrays, one entry for each step of each stack, over which tables and graphs are computed without a loop.
 """
 
 from __future__ import annotations
@@ -128,6 +128,8 @@ def unit_of(value: str) -> Literal["bytes", "objects"]:
 
 def sums(group: Ints, weight: Column, size: int) -> Column:
     """Sum of ``weight`` for each group 0 <= g < ``size``, in the weight's own type: bytes stay exact."""
-    total: Column = np.zeros(size, weight.dtype)
+    if weight.dtype == np.float64:
+        return np.bincount(group, weights=weight, minlength=size)
+    total = np.zeros(size, np.int64)
     np.add.at(total, group, weight)
     return total
