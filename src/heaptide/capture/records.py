@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a capture holds, record by record. `offset` is the byte of the file at which the record begins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRecord:
+    """Whose heap it is, on which machine, since when."""
+
+    offset: int
+    pid: int
+    parent_pid: int
+    uid: int
+    mode: int
+    process_start_ticks: int
+    ticks_per_second: int
+    started_realtime_ns: int
+    started_boottime_ns: int
+    interval: int
+    flags: int
+    page_bytes: int
+    cpus: int
+    exe: str
+    cwd: str
+    hostname: str
+    kernel: str
+    agent_version: str
+    recorder_version: str
+    machine: str
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramHeader:
+    """One ELF program header of a module, as it was in memory."""
+
+    type: int
+    flags: int
+    offset: int
+    vaddr: int
+    filesz: int
+    memsz: int
+    align: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleRecord:
+    """A program or library that was mapped at [start, end). A file's virtual address is the runtime one less `bias`."""
+
+    offset: int
+    module: int
+    flags: int
+    start: int
+    end: int
+    bias: int
+    seen_boottime_ns: int
+    phdrs: tuple[ProgramHeader, ...]
+    build_id: bytes
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadRecord:
+    """From here on, addresses in this module's range mean something else."""
+
+    offset: int
+    module: int
+    boottime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StacksRecord:
+    """Stacks, prefix-shared as they are in the file: memory is proportional to the record, whatever it claims.
+
+    Stack `row` is its own `run` of addresses on top of the root-most `keep` frames of stack `base` (-1: of none).
+    """
+
+    offset: int
+    ids: npt.NDArray[np.int64]
+    flags: npt.NDArray[np.int64]
+    run_start: npt.NDArray[np.int64]
+    run_length: npt.NDArray[np.int64]
+    keep: npt.NDArray[np.int64]
+    base: npt.NDArray[np.int64]
+    pcs: npt.NDArray[np.uint64]
+    """All runs, each from the root towards the leaf."""
+
+    def addresses(self, row: int) -> list[int]:
+        """The addresses of a stack as the capture holds them (return addresses), leaf first. At most MAX_DEPTH."""
+        frames: list[int] = []
+        wanted = int(self.keep[row] + self.run_length[row])
+        while row >= 0:
+            start, keep = int(self.run_start[row]), int(self.keep[row])
+            frames.extend(self.pcs[start : start + wanted - keep][::-1].tolist())
+            wanted, row = keep, int(self.base[row])
+        return frames
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRecord:
+    """The counters that changed since the snapshot before, as totals since recording began."""
+
+    offset: int
+    number: int
+    kind: str
+    flags: int
+    realtime_ns: int
+    boottime_ns: int
+    interval: int
+    ids: npt.NDArray[np.int64]
+    """Ascending, each once."""
+    columns: Mapping[str, npt.NDArray[Any]]
+    """By the names of format.EXACT_COLUMNS or SAMPLED_COLUMNS: unsigned as wide as they were written, variances float64."""
+
+    @property
+    def sampled(self) -> bool:
+        """The columns are those of sampled mode."""
+        return "alloc_variance" in self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One of the process's figures, with its own time."""
+
+    key: int
+    boottime_ns: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRecord:
+    """The process's own memory figures, read beside a snapshot."""
+
+    offset: int
+    snapshot: int
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """What the tool itself cost and lost. `losses` and `memory` in the order of books.h (format.LOSSES, AGENT_MEMORY)."""
+
+    offset: int
+    snapshot: int
+    losses: tuple[int, ...]
+    memory: tuple[int, ...]
+    stacks: int
+    recorder_cpu_ns: int
+    recorder_rss_bytes: int
+    bad_options: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRecord:
+    """Text for people. Severity 2: numbers are affected."""
+
+    offset: int
+    severity: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndRecord:
+    """The capture was finished in order. `cause` is one of format.END_*; `status` an exit status or a signal by it."""
+
+    offset: int
+    cause: int
+    status: int
+    realtime_ns: int
+    boottime_ns: int
+    oom_kills: int
+
+
+Record = (
+    ProcessRecord
+    | ModuleRecord
+    | UnloadRecord
+    | StacksRecord
+    | SnapshotRecord
+    | MemoryRecord
+    | AgentRecord
+    | NoteRecord
+    | EndRecord
+)
