@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one place that knows which native parts exist, their sources and their flags. Standard library only.
 
-`pip install` calls it through hatch_build.py, the Makefile calls it as a script, the tests import it. A part is compiled
-when its output is missing, older than any source or header, or was made by another command. The output appears under
-its name by a rename, so a program that has the old one mapped goes on undisturbed and two builds at once do no harm.
+`pip install` calls it through hatch_build.py, the Makefile calls it as a script, the tests import it. A part is
+compiled when its output is missing, older than any source or header, or was made by another command. The output
+appears under its name by a rename, so a program that has the old one mapped goes on undisturbed and two builds at once
+do no harm.
 
     python3 native/build.py                   build what is out of date into src/heaptide/_native
     python3 native/build.py --out DIR         the same into another folder
