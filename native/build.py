@@ -95,6 +95,12 @@ def command(part: Part, extra: tuple[str, ...] = ()) -> list[str]:
     return [*compiler(), *COMMON, *part.compile_flags, *WARNINGS, *extra, f"-I{NATIVE}", *files, *part.link_flags]
 
 
+def test_command(files: list[Path], program: Path, flags: tuple[str, ...] = ()) -> list[str]:
+    """The command that makes one of native/tests, with asserts and without what hides bugs from a sanitizer."""
+    words = [*compiler(), *COMMON, "-O1", *WARNINGS, "-Werror", *flags, f"-I{NATIVE}", *map(str, files)]
+    return [*words, "-ldl", "-lpthread", "-lm", "-o", str(program)]
+
+
 def inputs(part: Part) -> Iterator[Path]:
     """Every file whose change makes a part out of date."""
     yield Path(__file__).resolve()

@@ -10,6 +10,7 @@ Importing it costs nothing: numpy and the symbol reader are loaded by the first 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from heaptide._errors import HeaptideError
@@ -22,13 +23,14 @@ __all__ = ["HeaptideError", "__version__", "open"]
 
 
 def open(path: str | os.PathLike[str]) -> Series:
-    """Read a capture and return its series of snapshots.
+    """Read a capture, or a file of another profiler (gperftools' .heap), and return its series of snapshots.
 
     Symbols are resolved at the first `Series.at()`, not here; what was damaged or lost is in `Series.warnings`.
+    A foreign file gives a series of one snapshot.
 
     Raises:
-        InputError: the file cannot be read or is not a capture; names file and offset.
+        InputError: the file cannot be read or is of no format we know; names file and offset.
     """
-    from heaptide.build import load
+    from heaptide import build, build_foreign
 
-    return load(path)
+    return build_foreign.load(path) if build_foreign.is_foreign(path) else build.load(path)
