@@ -22,15 +22,24 @@ __version__ = "0.1.0"
 __all__ = ["HeaptideError", "__version__", "open"]
 
 
-def open(path: str | os.PathLike[str]) -> Series:
+def open(path: str | os.PathLike[str], *, search: Sequence[str | os.PathLike[str]] = ()) -> Series:
     """Read a capture, or a file of another profiler (gperftools' .heap), and return its series of snapshots.
 
     Symbols are resolved at the first `Series.at()`, not here; what was damaged or lost is in `Series.warnings`.
     A foreign file gives a series of one snapshot.
 
+    Args:
+        path: the file. What it is is told by its contents, not by its name.
+        search: directories with programs and debug files, looked into before the system's own places.
+
     Raises:
         InputError: the file cannot be read or is of no format we know; names file and offset.
     """
-    from heaptide import build, build_foreign
+    from pathlib import Path
 
-    return build_foreign.load(path) if build_foreign.is_foreign(path) else build.load(path)
+    from heaptide import build, build_foreign
+    from heaptide.symbolize import Symbolizer
+
+    symbolizer = Symbolizer(search=tuple(Path(directory) for directory in search))
+    load = build_foreign.load if build_foreign.is_foreign(path) else build.load
+    return load(path, symbolizer=symbolizer)

@@ -47,6 +47,13 @@ def status_of(command: click.Command, name: str, arguments: Sequence[str] | None
     return result if isinstance(result, int) else 0
 
 
+def out(text: str) -> None:
+    """A result to stdout. Names that are no UTF-8 come out as the bytes they are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.buffer.flush()
+
+
 def say(message: str, hint: str | None = None) -> None:
     """One message to stderr, with what to do about it on a line of its own."""
     lines = [f"heaptide: {message}"]

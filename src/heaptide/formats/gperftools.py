@@ -47,7 +47,10 @@ class HeapRecord:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """One line of the process's memory map: addresses [start, limit) show the file from ``offset`` on."""
+    """One line of the process's memory map: addresses [start, limit) show the file from ``offset`` on.
+
+    ``path`` ends in `` (deleted)`` when the kernel said so.
+    """
 
     start: int
     limit: int
@@ -237,8 +240,8 @@ class _Reader:
         while (line := self._line()) is not None:
             match = _MAPPING.match(line.strip())
             if match is not None:
-                path = match[5].removesuffix(" (deleted)")
-                found.append(Mapping(int(match[1], 16), int(match[2], 16), match[3], int(match[4], 16), path))
+                start, limit, offset = (int(match[group], 16) for group in (1, 2, 4))
+                found.append(Mapping(start, limit, match[3], offset, match[5]))
         return found
 
 

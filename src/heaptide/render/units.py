@@ -7,7 +7,8 @@ pprof's: powers of 1024 named ``kB`` and ``MB``, two decimals, as `heaptide ppro
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 Unit = Literal["bytes", "objects"]
 
@@ -138,3 +139,44 @@ def pprof_percent(part: float, whole: float) -> str:
     if 99.95 <= share <= 100.05:
         return "  100%"
     return f"{share:5.2f}%" if share >= 1 else f"{share:5.2g}%"
+
+
+class Dialect(Protocol):
+    """How a table or a picture writes its numbers."""
+
+    def value(self, value: float) -> str:
+        """One value with its unit."""
+        ...
+
+    def share(self, value: float) -> str:
+        """A value as a share of the whole."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """heaptide's own: ``36.6 MiB`` and ``94.4 %``, signed in differences."""
+
+    unit: Unit
+    whole: float
+    signed: bool = False
+
+    def value(self, value: float) -> str:
+        return quantity(value, self.unit, signed=self.signed)
+
+    def share(self, value: float) -> str:
+        return percent(value, self.whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Pprof:
+    """pprof's: ``36.62MB`` and ``94.38%``; all values in one unit (see `pprof_unit`)."""
+
+    unit: str
+    whole: float
+
+    def value(self, value: float) -> str:
+        return pprof_value(value, self.unit)
+
+    def share(self, value: float) -> str:
+        return pprof_percent(value, self.whole).strip()

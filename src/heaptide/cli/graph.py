@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`heaptide graph`: the call graph as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from heaptide._errors import UsageError
+from heaptide.cli import options
+from heaptide.cli.nearest import did_you_mean
+
+_EPILOG = f"""\b
+Examples:
+  heaptide graph -o held.svg
+  heaptide graph server.4711.tide --base 10m --by line -o growth.pdf
+
+{options.MOMENTS_HELP}"""
+
+
+@click.command("graph", epilog=_EPILOG)
+@options.capture_argument
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="svg, pdf, ps, png, gif or dot, by the file's name."
+)
+@options.moments
+@options.value
+@options.by
+@click.option("--nodecount", type=click.IntRange(0), default=80, show_default=True, help="Most nodes; 0 for no limit.")
+@click.option(
+    "--nodefraction", type=click.FloatRange(0, 1), default=0.005, show_default=True, help="Leave out smaller nodes."
+)
+@click.option(
+    "--edgefraction", type=click.FloatRange(0, 1), default=0.001, show_default=True, help="Leave out smaller edges."
+)
+@options.all_frames
+@options.search
+def command(
+    capture: str | None,
+    output: str,
+    at: str,
+    base: str | None,
+    value: str,
+    by: options.By,
+    nodecount: int,
+    nodefraction: float,
+    edgefraction: float,
+    all_frames: bool,
+    search: tuple[str, ...],
+) -> None:
+    """Draw the call graph.
+
+    A box is a function with its flat and cumulative value; the bigger its letters the more is its own, the redder the
+    more passes through it. An arrow's number is what was allocated below that call; a dotted arrow leaves out frames
+    between its ends.
+    """
+    form = _format_of(output)
+
+    from heaptide.analysis.graph import Trim, call_graph
+    from heaptide.analysis.site import NO_SKIPS, SITE_SKIPS
+    from heaptide.cli import inputs
+    from heaptide.render import dot, headings, picture
+
+    chosen = inputs.choose(capture, at, base, search)
+    trim = Trim(nodecount, nodefraction, edgefraction)
+    skip = NO_SKIPS if all_frames else SITE_SKIPS
+    graph = call_graph(chosen.profile, value=value, by=by, trim=trim, skip=skip)
+    if not graph.nodes:
+        raise inputs.why_empty(chosen, value)
+    source = dot.plain(graph, headings.heading(chosen.series, value, chosen.at, chosen.base))
+    data = source.encode("utf-8", "surrogateescape") if form == "dot" else picture.draw(source, form)
+    _write(output, data)
+    inputs.finish(chosen)
+
+
+def _format_of(output: str) -> str:
+    """The picture's format by the file's name. UsageError when it is none of ours."""
+    from heaptide.render.picture import FORMATS
+
+    suffix = Path(output).suffix.removeprefix(".").lower()
+    if suffix == "dot" or suffix in FORMATS:
+        return suffix
+    known = ("dot", *FORMATS)
+    raise UsageError(
+        f"{output}: {'.' + suffix if suffix else 'a name without an ending'} is no picture's"
+        f"{did_you_mean(suffix, known)}",
+        hint=f"end the name in one of {', '.join('.' + name for name in known)}",
+    )
+
+
+def _write(output: str, data: bytes) -> None:
+    try:
+        Path(output).write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}") from error

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`heaptide top`: the flat and cumulative table."""
+
+from __future__ import annotations
+
+import click
+
+from heaptide.cli import options
+from heaptide.cli.guard import out
+
+_EPILOG = f"""\b
+Examples:
+  heaptide top                                what the newest capture here held at its end
+  heaptide top server.4711.tide --by line --at peak
+  heaptide top new.tide --base old.tide       what the new run holds more
+
+{options.MOMENTS_HELP}"""
+_ROWS = 20
+
+
+@click.command("top", epilog=_EPILOG)
+@options.capture_argument
+@options.moments
+@options.value
+@options.by
+@click.option("--cum", is_flag=True, help="Sort by the cumulative value.")
+@click.option("-n", "limit", type=click.IntRange(0), metavar="N", help=f"Rows, 0 for all  [default: {_ROWS}, JSON all]")
+@options.all_frames
+@options.search
+@options.as_json
+def command(
+    capture: str | None,
+    at: str,
+    base: str | None,
+    value: str,
+    by: options.By,
+    cum: bool,
+    limit: int | None,
+    all_frames: bool,
+    search: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show what each function, line, file or module holds.
+
+    flat is what a place allocated itself: frames of the allocator, the runtime and containers are charged to the line
+    of the program's own that called them. cum adds everything below it. Sampled captures show the half-widths of 95 %
+    intervals (+/-).
+    """
+    from heaptide.analysis.site import NO_SKIPS, SITE_SKIPS
+    from heaptide.analysis.top import top
+    from heaptide.cli import inputs
+    from heaptide.render import headings, json, text
+
+    chosen = inputs.choose(capture, at, base, search)
+    table = top(chosen.profile, value=value, by=by, cum=cum, skip=NO_SKIPS if all_frames else SITE_SKIPS)
+    nothing = None if table.rows else inputs.why_empty(chosen, value)
+    if as_json:
+        out(json.top(table, limit=limit or 0, reason=nothing.message if nothing else None))
+    elif not nothing:
+        heading = headings.heading(chosen.series, value, chosen.at, chosen.base)
+        out(text.top_table(table, heading, limit=_ROWS if limit is None else limit, colour=options.colour()))
+    inputs.finish(chosen)
+    if nothing:
+        raise nothing

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`heaptide traces`: every stack."""
+
+from __future__ import annotations
+
+import click
+
+from heaptide.cli import options
+from heaptide.cli.guard import out
+
+_EPILOG = f"""\b
+Examples:
+  heaptide traces -n 5                the five stacks that hold most
+  heaptide traces --base start --json
+
+{options.MOMENTS_HELP}"""
+
+
+@click.command("traces", epilog=_EPILOG)
+@options.capture_argument
+@options.moments
+@options.value
+@click.option("-n", "limit", type=click.IntRange(0), metavar="N", default=0, help="Stacks; 0 for all. [default: 0]")
+@options.search
+@options.as_json
+def command(
+    capture: str | None,
+    at: str,
+    base: str | None,
+    value: str,
+    limit: int,
+    search: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show every stack with its values.
+
+    Each stack stands leaf first; > marks its site, the leaf-most frame of the program's own. A frame without a name
+    says why it has none.
+    """
+    from heaptide.analysis.traces import traces
+    from heaptide.cli import inputs
+    from heaptide.render import headings, json, text
+
+    chosen = inputs.choose(capture, at, base, search)
+    found = traces(chosen.profile, value=value)
+    nothing = None if found.traces else inputs.why_empty(chosen, value)
+    if as_json:
+        out(json.traces(found, limit=limit, reason=nothing.message if nothing else None))
+    elif not nothing:
+        heading = headings.heading(chosen.series, value, chosen.at, chosen.base)
+        out(text.trace_list(found, heading, limit=limit, colour=options.colour()))
+    inputs.finish(chosen)
+    if nothing:
+        raise nothing

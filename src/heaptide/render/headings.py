@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lines above a report: which file, which moment, what is counted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from heaptide.model import Series, Snapshot
+from heaptide.render import names, units
+
+VALUE_WORDS = {
+    "inuse_space": "bytes in use",
+    "inuse_objects": "blocks in use",
+    "alloc_space": "bytes ever allocated",
+    "alloc_objects": "blocks ever allocated",
+}
+
+
+def moment(snapshot: Snapshot) -> str:
+    """A moment as snapshot number, wall clock and offset: ``#12 2026-11-22 21:30:11 +00:12.3 (shutdown)``."""
+    if snapshot.kind == "file":
+        return "the file's only moment"
+    clock = datetime.fromtimestamp(snapshot.realtime_ns / 1e9).astimezone()
+    return f"#{snapshot.number} {clock:%Y-%m-%d %H:%M:%S} {units.offset(snapshot.offset_s)} ({snapshot.kind})"
+
+
+def heading(series: Series, value: str, at: Snapshot, base: str | None = None) -> list[str]:
+    """What a table shows: the file and the value, then the moment and, in a difference, what was subtracted."""
+    lines = [f"{names.base_name(series.path)}: {VALUE_WORDS.get(value, value)}"]
+    lines.append(f"at {moment(at)}" + (f", less what there was at {base}" if base else ""))
+    return lines
