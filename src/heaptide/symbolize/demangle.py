@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import pycxxfilt
 
@@ -40,8 +41,32 @@ def _demangle(name: str) -> str:
         if name.startswith(("_Z", "__Z", "___Z", "____Z")):
             return _rust_legacy(pycxxfilt.itanium_demangle(name) or name)
     except ValueError:
-        pass
+        return _by_cxx_runtime(name) or name
     return name
+
+
+def _by_cxx_runtime(name: str) -> str | None:
+    """The C++ runtime's own demangler, for the one name in a hundred that LLVM's refuses (old forms of GCC's)."""
+    runtime = _cxx_runtime()
+    if runtime is None or not name.startswith("_Z"):
+        return None
+    found: int | None = runtime.__cxa_demangle(name.encode(), None, None, None)
+    if not found:
+        return None
+    readable = ctypes.string_at(found).decode("utf-8", "replace")
+    ctypes.CDLL(None).free(ctypes.c_void_p(found))
+    return readable
+
+
+@cache
+def _cxx_runtime() -> ctypes.CDLL | None:
+    try:
+        runtime = ctypes.CDLL("libstdc++.so.6")
+        runtime.__cxa_demangle.restype = ctypes.c_void_p
+        runtime.__cxa_demangle.argtypes = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    except (OSError, AttributeError):
+        return None
+    return runtime
 
 
 def _rust_legacy(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .answers import Level, Module, ModuleReport, Outcome, SourceFrame
@@ -108,11 +109,19 @@ class _Resolver:
 
     def _frames(self, found: Found, vaddr: int) -> tuple[SourceFrame, ...]:
         if self._lines is not None and (frames := self._lines.lookup(vaddr)):
-            return frames
+            return self._with_public_name(found, vaddr, frames)
         symbol = self._table(found).covering(vaddr)
         if symbol is not None:
             return (SourceFrame(demangle(symbol.name)),)
         return (SourceFrame(None, unresolved=self._reason(found, vaddr)),)
+
+    def _with_public_name(self, found: Found, vaddr: int, frames: tuple[SourceFrame, ...]) -> tuple[SourceFrame, ...]:
+        """A C library has many names for one function; `pread64` is what its user wrote, not `__GI___pread64`."""
+        name = frames[-1].function
+        if name is None or not name.startswith("_"):
+            return frames
+        public = self._table(found).best_alias(vaddr, name)
+        return frames if public == name else (*frames[:-1], replace(frames[-1], function=public))
 
     def _reason(self, found: Found, vaddr: int) -> str:
         """Why nothing names this address, short enough for a line of a stack."""

@@ -101,13 +101,25 @@ class SymbolTable:
 
     def covering(self, vaddr: int) -> Symbol | None:
         """The innermost function that contains `vaddr`, by its best-known name; None when none does."""
-        at = int(np.searchsorted(self._start, vaddr, side="right")) - 1
-        if at >= 0 and int(self._furthest[at]) > vaddr:
-            inside = at if int(self._end[at]) > vaddr else int(np.flatnonzero(self._end[:at] > vaddr)[-1])
-            first = int(np.searchsorted(self._start, self._start[inside], side="left"))
-            best = next(i for i in range(first, inside + 1) if int(self._end[i]) > vaddr)
+        aliases = self._aliases(vaddr)
+        if aliases:
+            best = aliases[0]
             return Symbol(self._name_of(best), int(self._start[best]), int(self._end[best]))
         return next((stub for stub in self._stubs if stub.start <= vaddr < stub.end), None)
+
+    def best_alias(self, vaddr: int, name: str) -> str:
+        """The best-known name of the function that contains `vaddr` if `name` is another name of it, else `name`."""
+        names = [self._name_of(i).partition("@")[0] for i in self._aliases(vaddr)]
+        return names[0] if name in names else name
+
+    def _aliases(self, vaddr: int) -> list[int]:
+        """The symbols of the innermost function that contains `vaddr`, best first."""
+        at = int(np.searchsorted(self._start, vaddr, side="right")) - 1
+        if at < 0 or int(self._furthest[at]) <= vaddr:
+            return []
+        inside = at if int(self._end[at]) > vaddr else int(np.flatnonzero(self._end[:at] > vaddr)[-1])
+        first = int(np.searchsorted(self._start, self._start[inside], side="left"))
+        return [i for i in range(first, inside + 1) if int(self._end[i]) > vaddr]
 
     def _name_of(self, index: int) -> str:
         return _string(self._names[int(self._blob[index])], int(self._name[index]))
@@ -150,16 +162,21 @@ def _functions(elf: Elf, section: Section) -> _Columns:
 
 
 def _ranks(table: npt.NDArray[Any], kind: npt.NDArray[Any], names: bytes) -> npt.NDArray[np.int64]:
-    """Lower is better among aliases: functions before labels, global, weak, local, then fewer underscores."""
+    """Lower is better among aliases: functions before labels, fewer underscores, global, weak, local, shorter.
+
+    So `calloc`, which is a weak alias in glibc, wins over its global `__libc_calloc`, and `strtol` over `strtoll`.
+    """
     binding = np.array([2, 0, 1], np.int64)[np.minimum(table["info"] >> 4, 2)]
-    underscores = np.array([_leading_underscores(names, at) for at in table["name"].tolist()], np.int64)
-    labels_last = np.where(kind == STT_NOTYPE, np.int64(100), np.int64(0))
-    return np.asarray(labels_last + 10 * binding + np.minimum(underscores, 9), np.int64)
+    underscores, length = np.array([_shape(names, at) for at in table["name"].tolist()], np.int64).reshape(-1, 2).T
+    label = (kind == STT_NOTYPE).astype(np.int64)
+    return np.asarray(((label * 16 + underscores) * 4 + binding) * 4096 + length, np.int64)
 
 
-def _leading_underscores(names: bytes, at: int) -> int:
-    head = names[at : at + 9]
-    return 0 if head.startswith((b"_Z", b"_R")) else len(head) - len(head.lstrip(b"_"))
+def _shape(names: bytes, at: int) -> tuple[int, int]:
+    """Underscores in front (0 for a mangled name; at most 9), and length without the version (at most 4095)."""
+    name = names[at : max(names.find(b"\0", at), at)]
+    underscores = 0 if name.startswith((b"_Z", b"_R")) else len(name) - len(name.lstrip(b"_"))
+    return min(underscores, 9), min(len(name.partition(b"@")[0]), 4095)
 
 
 def _string(names: bytes, at: int) -> str:
