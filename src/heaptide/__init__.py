@@ -22,7 +22,12 @@ __version__ = "0.1.0"
 __all__ = ["HeaptideError", "__version__", "open"]
 
 
-def open(path: str | os.PathLike[str], *, search: Sequence[str | os.PathLike[str]] = ()) -> Series:
+def open(
+    path: str | os.PathLike[str],
+    *,
+    search: Sequence[str | os.PathLike[str]] = (),
+    program: str | None = None,
+) -> Series:
     """Read a capture, or a file of another profiler (gperftools' .heap), and return its series of snapshots.
 
     Symbols are resolved at the first `Series.at()`, not here; what was damaged or lost is in `Series.warnings`.
@@ -31,15 +36,19 @@ def open(path: str | os.PathLike[str], *, search: Sequence[str | os.PathLike[str
     Args:
         path: the file. What it is is told by its contents, not by its name.
         search: directories with programs and debug files, looked into before the system's own places.
+        program: the executable that a foreign file is of, where it no longer stands at its recorded path.
 
     Raises:
         InputError: the file cannot be read or is of no format we know; names file and offset.
     """
     from pathlib import Path
 
-    from heaptide import build, build_foreign
+    from heaptide import build_foreign
     from heaptide.symbolize import Symbolizer
 
     symbolizer = Symbolizer(search=tuple(Path(directory) for directory in search))
-    load = build_foreign.load if build_foreign.is_foreign(path) else build.load
-    return load(path, symbolizer=symbolizer)
+    if build_foreign.is_foreign(path):
+        return build_foreign.load(path, program=program, symbolizer=symbolizer)
+    from heaptide import build
+
+    return build.load(path, symbolizer=symbolizer)

@@ -64,6 +64,7 @@ def load(path: str | os.PathLike[str], *, program: str | None = None, symbolizer
         in_use_bytes=sum(estimate.inuse_space for estimate in estimates),
         allocated_bytes=sum(estimate.alloc_space for estimate in estimates),
     )
+    main = program or _main_path(file.mappings)
     source = _Foreign(file, estimates, moment, program, symbolizer or Symbolizer())
     return Series(
         os.fspath(path),
@@ -72,6 +73,7 @@ def load(path: str | os.PathLike[str], *, program: str | None = None, symbolizer
         source,
         warnings=file.warnings,
         started_realtime_ns=modified,
+        command=(main,) if main else (),
     )
 
 
@@ -165,8 +167,14 @@ def _with_program(mappings: list[Mapping], program: str) -> list[Mapping]:
             for p in segments
             if p.type == PT_LOAD and p.flags & 1
         ]
-    main = next((m.path for m in mappings if m.path.startswith("/") and ".so" not in os.path.basename(m.path)), None)
+    main = _main_path(mappings)
     return [replace(m, path=path) if m.path == main else m for m in mappings]
+
+
+def _main_path(mappings: Sequence[Mapping]) -> str | None:
+    """The path of the main program: the first mapped code that is neither a library nor the kernel's own."""
+    paths = (mapping.path for mapping in mappings if mapping.executable)
+    return next((path for path in paths if path.startswith("/") and ".so" not in os.path.basename(path)), None)
 
 
 def _name_stacks(stacks: Sequence[tuple[int, ...]], space: _AddressSpace, symbolizer: Symbolizer) -> StackTable:

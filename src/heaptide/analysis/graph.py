@@ -21,8 +21,8 @@ from typing import Literal
 import numpy as np
 
 from heaptide.analysis.places import Flags, Granularity, Ints, Place, Walks, sums, unit_of, walks
-from heaptide.analysis.site import SITE_SKIPS
-from heaptide.model import Profile, Role
+from heaptide.analysis.site import Skip, not_users
+from heaptide.model import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +90,21 @@ def call_graph(
     by: Granularity = "function",
     trim: Trim | None = None,
     cum: bool = False,
-    skip: frozenset[Role] = SITE_SKIPS,
+    skip: Skip = not_users,
+    whole: float | None = None,
 ) -> CallGraph:
-    """The trimmed call graph of a profile. ``cum``: nodes in order of cum, not of entropy.
+    """The trimmed call graph of a profile.
+
+    ``cum``: nodes in order of cum, not of entropy. ``whole``: what shares are shares of, where that is not the sum of
+    the absolute values (a profile that was filtered).
 
     Raises KeyError when the profile does not hold ``value``.
     """
     trim = trim or Trim()
     builder = _Builder(profile, value, by, skip)
     full = builder.build(None)
-    whole = np.abs(profile.column(value)).sum().item()
+    if whole is None:
+        whole = np.abs(profile.column(value)).sum().item()
     flat_total = sum(full.flat.values())
     node_cutoff = abs(math.trunc(flat_total * trim.nodefraction))
     edge_cutoff = abs(math.trunc(flat_total * trim.edgefraction))
@@ -135,7 +140,7 @@ def call_graph(
 class _Builder:
     """Builds the graph of any set of places from the same walks."""
 
-    def __init__(self, profile: Profile, value: str, by: Granularity, skip: frozenset[Role]) -> None:
+    def __init__(self, profile: Profile, value: str, by: Granularity, skip: Skip) -> None:
         self.steps: Walks = walks(profile, value, by, skip)
         self.column = profile.column(value)
         self.places = self.steps.places

@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from heaptide.model import VALUES, Frame, Profile, Role
+from heaptide.analysis.site import Skip
+from heaptide.model import VALUES, Frame, Profile
 from heaptide.model.profile import Column
 
 Granularity = Literal["function", "name", "line", "file", "module", "address"]
@@ -81,8 +82,8 @@ def _unnamed(frame: Frame, by: Granularity) -> Place:
     return Place(module=frame.module, address=frame.address, unresolved=frame.unresolved or "no name is known")
 
 
-def walks(profile: Profile, value: str, by: Granularity, skip: frozenset[Role]) -> Walks:
-    """Walks over the rows whose ``value`` is not zero; frames of the roles in ``skip`` are cut off at the leaf end.
+def walks(profile: Profile, value: str, by: Granularity, skip: Skip) -> Walks:
+    """Walks over the rows whose ``value`` is not zero; frames that ``skip`` names are cut off at the leaf end.
 
     A stack that consists of such frames alone is kept whole.
     """
@@ -109,11 +110,11 @@ def _places(frames: list[Frame], by: Granularity) -> tuple[list[Place], Ints]:
     return list(index), np.array(of_frame, np.int64)
 
 
-def _keep(frames: list[Frame], frame: Ints, starts: Ints, lengths: Ints, skip: frozenset[Role]) -> Flags:
-    """Which steps stay when the roles in ``skip`` are cut off the leaf end (steps leaf first)."""
-    if not skip or not len(frame):
-        return np.ones(len(frame), bool)
-    skipped = np.array([f.role in skip for f in frames] + [False])
+def _keep(frames: list[Frame], frame: Ints, starts: Ints, lengths: Ints, skip: Skip) -> Flags:
+    """Which steps stay when frames that ``skip`` names are cut off the leaf end (steps stand leaf first)."""
+    if not len(frame):
+        return np.ones(0, bool)
+    skipped = np.array([*map(skip, frames), False])
     position = np.arange(len(frame))
     first = np.minimum.reduceat(np.where(skipped[frame], len(frame), position), starts)
     first = np.where(first == len(frame), starts, first)

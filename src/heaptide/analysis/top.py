@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 
 from heaptide.analysis.places import Granularity, Ints, Place, Walks, sums, unit_of, walks
-from heaptide.analysis.site import SITE_SKIPS
-from heaptide.model import Profile, Role
+from heaptide.analysis.site import Skip, not_users
+from heaptide.model import Profile
 from heaptide.model.profile import Z95
 
 
@@ -62,7 +62,7 @@ def top(
     value: str = "inuse_space",
     by: Granularity = "function",
     cum: bool = False,
-    skip: frozenset[Role] = SITE_SKIPS,
+    skip: Skip = not_users,
 ) -> Top:
     """Flat and cumulative values by place, largest absolute value first (by ``cum`` when asked, else by flat).
 

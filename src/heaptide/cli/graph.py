@@ -58,13 +58,12 @@ def command(
     form = _format_of(output)
 
     from heaptide.analysis.graph import Trim, call_graph
-    from heaptide.analysis.site import NO_SKIPS, SITE_SKIPS
     from heaptide.cli import inputs
     from heaptide.render import dot, headings, picture
 
     chosen = inputs.choose(capture, at, base, search)
     trim = Trim(nodecount, nodefraction, edgefraction)
-    skip = NO_SKIPS if all_frames else SITE_SKIPS
+    skip = no_frame if all_frames else not_users
     graph = call_graph(chosen.profile, value=value, by=by, trim=trim, skip=skip)
     if not graph.nodes:
         raise inputs.why_empty(chosen, value)

@@ -46,13 +46,12 @@ def command(
     of the program's own that called them. cum adds everything below it. Sampled captures show the half-widths of 95 %
     intervals (+/-).
     """
-    from heaptide.analysis.site import NO_SKIPS, SITE_SKIPS
     from heaptide.analysis.top import top
     from heaptide.cli import inputs
     from heaptide.render import headings, json, text
 
     chosen = inputs.choose(capture, at, base, search)
-    table = top(chosen.profile, value=value, by=by, cum=cum, skip=NO_SKIPS if all_frames else SITE_SKIPS)
+    table = top(chosen.profile, value=value, by=by, cum=cum, skip=no_frame if all_frames else not_users)
     nothing = None if table.rows else inputs.why_empty(chosen, value)
     if as_json:
         out(json.top(table, limit=limit or 0, reason=nothing.message if nothing else None))
