@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which frames at the leaf end of a stack are left out, so that its value stands at the code that asked for memory.
 
-The site of a stack is its leaf-most frame that is the user's own. pprof's list is shorter: allocation functions, by name.
+The site of a stack is its leaf-most frame that is the user's own. pprof's list is shorter: allocators, by name.
 """
 
 from __future__ import annotations

@@ -58,6 +58,7 @@ def command(
     form = _format_of(output)
 
     from heaptide.analysis.graph import Trim, call_graph
+    from heaptide.analysis.site import no_frame, not_users
     from heaptide.cli import inputs
     from heaptide.render import dot, headings, picture
 

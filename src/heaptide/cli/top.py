@@ -46,6 +46,7 @@ def command(
     of the program's own that called them. cum adds everything below it. Sampled captures show the half-widths of 95 %
     intervals (+/-).
     """
+    from heaptide.analysis.site import no_frame, not_users
     from heaptide.analysis.top import top
     from heaptide.cli import inputs
     from heaptide.render import headings, json, text
