@@ -148,13 +148,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build heaptide's native parts.")
     parser.add_argument("--out", type=Path, default=OUTPUT, help="folder for the results (default: %(default)s)")
     arguments = parser.parse_args()
-    try:
-        for part in PARTS:
+    status = 0
+    for part in PARTS:
+        try:
             build(part, arguments.out.resolve())
-    except BuildError as error:
-        print(f"native: {error}", file=sys.stderr)
-        return 1
-    return 0
+        except BuildError as error:
+            print(f"native: {error}", file=sys.stderr)
+            status = 1
+    return status
 
 
 if __name__ == "__main__":
