@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Payload of a record -> the record. Each decoder is handed a payload whose checksum is right and doubts it all the same."""
+"""Payload of a record -> the record. The checksum was right; each decoder doubts the payload all the same."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mirror of native/format.h, which is the law: a contract test compiles it and compares `STRUCTS` with the compiler's view.
+"""Mirror of native/format.h, which is the law: a contract test compiles that and compares `STRUCTS` with it.
 
 Little-endian and naturally aligned without holes, so each layout is the plain sequence of its fields.
 """
 
 import struct
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 MAGIC: Final = b"HEAPTIDE"
 VERSION: Final = 1
@@ -40,7 +40,15 @@ STACK_GUESSED: Final = 2
 STACK_NO_CFI: Final = 4
 STACK_SIGNAL: Final = 8
 
-SNAPSHOT_KINDS: Final = {1: "start", 2: "time", 3: "growth", 4: "signal", 5: "shutdown", 6: "exit"}
+SnapshotKind = Literal["start", "time", "growth", "signal", "shutdown", "exit"]
+SNAPSHOT_KINDS: Final[dict[int, SnapshotKind]] = {
+    1: "start",
+    2: "time",
+    3: "growth",
+    4: "signal",
+    5: "shutdown",
+    6: "exit",
+}
 SNAPSHOT_LATE: Final = 1
 SNAPSHOT_KILLED: Final = 2
 SNAPSHOT_GAP: Final = 4
@@ -152,8 +160,8 @@ FILE_HEADER: Final = Layout("ht_file_header", "magic:8s version:I header_bytes:I
 RECORD: Final = Layout("ht_record", "mark:I crc:I type:H flags:H length:I")
 PROCESS: Final = Layout(
     "ht_rec_process",
-    "pid:i parent_pid:i uid:I mode:I process_start_ticks:Q ticks_per_second:Q started_realtime_ns:Q started_boottime_ns:Q"
-    " interval:Q flags:I page_bytes:I cpus:I argc:I",
+    "pid:i parent_pid:i uid:I mode:I process_start_ticks:Q ticks_per_second:Q started_realtime_ns:Q"
+    " started_boottime_ns:Q interval:Q flags:I page_bytes:I cpus:I argc:I",
 )
 MODULE: Final = Layout(
     "ht_rec_module",

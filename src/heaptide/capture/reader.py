@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the bytes of a capture to a `Recording`. No I/O.
 
-Captures are hostile input. Nothing a file claims is believed before it was compared with the bytes that are there, so memory
-and time are proportional to the file. A record counts only when its checksum is right; behind damage the next record is
-found by its mark. Every loss is a `Damage` that points at the byte. The only exception is InputError, for a file that is no
-capture at all.
+Captures are hostile input. Nothing a file claims is believed before it was compared with the bytes that are there, so
+memory and time are proportional to the file. A record counts only when its checksum is right; behind damage the next
+record is found by its mark. Every loss is a `Damage` that points at the byte. The only exception is InputError, for a
+file that is no capture at all.
 """
 
 import zlib
@@ -21,7 +21,7 @@ MAX_DAMAGE = 1000
 """Damages are listed up to this many; the last of them then covers the rest of the file."""
 
 _SEARCH_FACTOR = 16
-"""Bytes of false records that are checked per byte of the file while a mark is sought: more is an attack, not an accident."""
+"""Bytes of false records checked for each byte of the file while a mark is sought: more is an attack, no accident."""
 
 _FOREIGN: tuple[tuple[bytes, str, str | None], ...] = (
     (b"heap profile:", "a gperftools heap profile", "read it with `heaptide pprof` or `heaptide convert`"),
@@ -162,8 +162,9 @@ class _Reader:
         left = len(self.view) - position
         if left < fmt.RECORD.size:
             return f"a record head of {fmt.RECORD.size} bytes", f"the end of the file after {left}"
-        if self.view[position : position + 4] != fmt.MARK:
-            return f"a record mark {fmt.MARK!r}", repr(bytes(self.view[position : position + 4]))
+        mark = bytes(self.view[position : position + 4])
+        if mark != fmt.MARK:
+            return f"a record mark {fmt.MARK!r}", repr(mark)
         head = fmt.RECORD.unpack(self.view, position)
         length: int = head["length"]
         if length > fmt.MAX_RECORD:
@@ -184,7 +185,7 @@ class _Reader:
         head = fmt.RECORD.unpack(self.view, position)
         begin = position + fmt.RECORD.size
         end = begin + head["length"]
-        following = min(position + fmt.RECORD.size + (head["length"] + 7 & ~7), len(self.view))
+        following: int = min(begin + (head["length"] + 7 & ~7), len(self.view))
         decoder: Callable[[memoryview, int], Record] | None = DECODERS.get(head["type"])
         if decoder is None:
             self._note(position, f"a record type from 1 to {max(DECODERS)}", f"type {head['type']}", following)
@@ -202,8 +203,9 @@ class _Reader:
         if left < fmt.RECORD.size:
             return bool(fmt.MARK.startswith(bytes(self.view[position : position + 4])))
         head = fmt.RECORD.unpack(self.view, position)
-        marked = self.view[position : position + 4] == fmt.MARK
-        return marked and left - fmt.RECORD.size < head["length"] <= fmt.MAX_RECORD
+        length: int = head["length"]
+        marked = self.data.startswith(fmt.MARK, position)
+        return marked and left - fmt.RECORD.size < length <= fmt.MAX_RECORD
 
     def _resynchronise(self, position: int, expected: str, found: str) -> int:
         """Finds the next sound record behind `position` (at any byte: insertions shift the file) and notes the loss."""

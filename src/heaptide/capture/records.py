@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from heaptide.capture import format as fmt
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessRecord:
@@ -91,11 +93,16 @@ class StacksRecord:
     pcs: npt.NDArray[np.uint64]
     """All runs, each from the root towards the leaf."""
 
-    def addresses(self, row: int) -> list[int]:
-        """The addresses of a stack as the capture holds them (return addresses), leaf first. At most MAX_DEPTH."""
+    def depth(self, row: int) -> int:
+        """How many frames a stack has; at most MAX_DEPTH."""
+        return int(self.keep[row] + self.run_length[row])
+
+    def addresses(self, row: int, most: int | None = None) -> list[int]:
+        """The addresses of a stack as the capture holds them (return addresses), leaf first; at least the leaf-most
+        `most` of them when that is given, and not many more."""
         frames: list[int] = []
-        wanted = int(self.keep[row] + self.run_length[row])
-        while row >= 0:
+        wanted = self.depth(row)
+        while row >= 0 and (most is None or len(frames) < most):
             start, keep = int(self.run_start[row]), int(self.keep[row])
             frames.extend(self.pcs[start : start + wanted - keep][::-1].tolist())
             wanted, row = keep, int(self.base[row])
@@ -108,7 +115,7 @@ class SnapshotRecord:
 
     offset: int
     number: int
-    kind: str
+    kind: fmt.SnapshotKind
     flags: int
     realtime_ns: int
     boottime_ns: int
@@ -116,7 +123,7 @@ class SnapshotRecord:
     ids: npt.NDArray[np.int64]
     """Ascending, each once."""
     columns: Mapping[str, npt.NDArray[Any]]
-    """By the names of format.EXACT_COLUMNS or SAMPLED_COLUMNS: unsigned as wide as they were written, variances float64."""
+    """By the names of format.EXACT_COLUMNS or SAMPLED_COLUMNS: unsigned, as wide as written; variances float64."""
 
     @property
     def sampled(self) -> bool:
@@ -144,7 +151,7 @@ class MemoryRecord:
 
 @dataclass(frozen=True, slots=True)
 class AgentRecord:
-    """What the tool itself cost and lost. `losses` and `memory` in the order of books.h (format.LOSSES, AGENT_MEMORY)."""
+    """What the tool itself cost and lost; `losses` and `memory` in books.h's order (format.LOSSES, AGENT_MEMORY)."""
 
     offset: int
     snapshot: int

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decodes the payload of a STACKS record: LEB128 varints, each stack sharing its root-most frames with the one before.
 
-The varints are decoded with numpy, the addresses by one cumulative sum; Python runs once for each stack and not for each
-frame. Memory and time are proportional to the payload, whatever it claims.
+The varints are decoded with numpy, the addresses by one cumulative sum; Python runs once for each stack and not for
+each frame. Memory and time are proportional to the payload, whatever it claims.
 """
 
 import numpy as np

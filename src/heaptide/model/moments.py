@@ -7,7 +7,7 @@
 | `peak` | the one with the most in use (the earliest of equals) |
 | `90s`, `5m`, `1h30m` | the last at or before that time since recording began |
 | `-10m` | the last at or before that time before the last snapshot |
-| `03:12`, `03:12:40` | the last at or before that time of day, local time; if the recording saw it more than once, its last time |
+| `03:12`, `03:12:40` | the last at or before that time of day, local time; its last time of several |
 | `2026-11-22T03:12:40+01:00` | the last at or before that time; local time without an offset |
 | `#12` | number 12 |
 | `end` | the last before the final fall (below) |
@@ -15,19 +15,19 @@
 
 A time before recording began, or a number that is not there, is a UsageError that says what there is.
 
-**The final fall.** An ordinary shutdown frees what the program held, and then the last snapshots show nothing. `end` is what
-the program held before:
+**The final fall.** An ordinary shutdown frees what the program held, and then the last snapshots show nothing. `end` is
+what the program held before:
 
-1. S is the last snapshot of kind `shutdown` (main returned or exit was called); without one, the last snapshot. While the
-   recording is still being written the program runs on, and `end` is simply the last snapshot.
+1. S is the last snapshot of kind `shutdown` (main returned or exit was called); without one, the last snapshot. While
+   the recording is still being written the program runs on, and `end` is simply the last snapshot.
 2. The foot: F is the earliest of the snapshots that run without a break up to S, were taken at most max(2 s, 1 % of the
-   recording's length) before S, and differ from S by no more than 1 % of the recording's highest in-use total. (A program
-   that has freed everything in main does a few more things before it returns.)
+   recording's length) before S, and differ from S by no more than 1 % of the recording's highest in-use total. (A
+   program that has freed everything in main does a few more things before it returns.)
 3. The fall: from F, go back as long as the snapshot before has more in use. That ends at P, the last local maximum.
 4. If P has more in use than S by over 10 % of P, `end` is P, else S.
 
-So a leak without teardown, and a teardown that happens after main, show S itself; a load that comes and goes loses at most
-its last fall.
+So a leak without teardown, and a teardown that happens after main, show S itself; a load that comes and goes loses at
+most its last fall.
 """
 
 import re
@@ -145,7 +145,8 @@ def _by_wall_clock(text: str, snapshots: Sequence[Snapshot], began_ns: int) -> S
             f"{text} lies before the recording began",
             hint=f"it ran from {began.isoformat(timespec='seconds')} to {ended.isoformat(timespec='seconds')}",
         )
-    earlier = [snapshot for snapshot in snapshots if _local(snapshot.realtime_ns) <= wanted]
+    wanted_ns = int(wanted.timestamp() * 1e9)
+    earlier = [snapshot for snapshot in snapshots if snapshot.realtime_ns <= wanted_ns]
     return earlier[-1] if earlier else snapshots[0]
 
 

@@ -44,8 +44,8 @@ class Profile:
 
     stacks: StackTable
     values: Mapping[str, Column]
-    """By value type. Bytes are int64. Objects are int64 in exact mode and float64 in sampled mode, where a sample stands
-    for 1/p objects: round only when shown."""
+    """By value type. Bytes are int64. Objects are int64 in exact mode and float64 in sampled mode, where a sample
+    stands for 1/p objects: round only when shown."""
     mode: Literal["exact", "sampled"] = "exact"
     ids: Ints | None = None
     """The capture's stack ids, ascending, each once; None for a profile that mixes series or is foreign."""
@@ -87,7 +87,7 @@ class Profile:
         return Z95 * np.sqrt(self._variance_of(value))
 
     def select(self, rows: npt.NDArray[np.bool_] | Ints) -> "Profile":
-        """The same profile with only these rows (a mask of one bool for each row, or row numbers in ascending order)."""
+        """The same profile with only these rows (a mask with a bool for each row, or ascending row numbers)."""
         from heaptide.model.algebra import select
 
         return select(self, rows)
@@ -95,8 +95,8 @@ class Profile:
     def __sub__(self, other: "Profile") -> "Profile":
         """What came on top of `other`. Stacks match by id within a series, else by their frames (see `Frame.key`).
 
-        Rows that are zero in every column are left out. Values may be negative. Raises TypeError when a column is missing
-        on one side.
+        Rows that are zero in every column are left out. Values may be negative. Raises TypeError when a column is
+        missing on one side.
         """
         from heaptide.model.algebra import subtract
 
@@ -113,8 +113,8 @@ class Profile:
         return self.stacks.frames_of(row)
 
     def to_arrow(self) -> "pyarrow.Table":
-        """One row for each stack: `stack_id`, the value columns, their errors, and `stack`, a list of frame structs, leaf
-        first. Needs pyarrow (ImportError without it)."""
+        """One row for each stack: `stack_id`, the value columns, their errors (sampled mode), and `stack`, a list of
+        frame structs, leaf first. Needs pyarrow (ImportError without it)."""
         from heaptide.model.export import to_arrow
 
         return to_arrow(self)
@@ -130,7 +130,7 @@ class Profile:
         unit_space = value.replace("_objects", "_space")
         if unit_space not in self.variance:
             return np.zeros(len(column))
-        variance = self.variance[unit_space]
+        variance: Floats = self.variance[unit_space]
         if value == unit_space:
             return variance
         return variance / _mean_sizes(self.values[unit_space], column) ** 2
@@ -142,13 +142,12 @@ def _mean_sizes(space: Column, objects: Column) -> Floats:
     size = np.abs(space.astype(np.float64))
     mean = size.sum() / count.sum() if count.sum() > 0 else 1.0
     sizes = np.divide(size, count, out=np.full(len(size), mean), where=count > 0)
-    return np.maximum(sizes, 1.0)
+    floor: Floats = np.maximum(sizes, 1.0)
+    return floor
 
 
 def merge(profiles: Sequence[Profile]) -> Profile:
-    """The sum of profiles, stacks matched as in a difference. Raises ValueError without any, TypeError if columns differ."""
+    """The sum of profiles, stacks matched as in a difference. ValueError without any, TypeError if columns differ."""
     from heaptide.model.algebra import merge_all
 
     return merge_all(profiles)
-
-

@@ -13,7 +13,7 @@ class Source(Protocol):
     """Where a series gets its profiles from."""
 
     def profile(self, index: int) -> Profile:
-        """The profile at `snapshots[index]`, symbols resolved. May be slow; called at most once for each moment asked."""
+        """The profile at `snapshots[index]`, symbols resolved. The first call may be slow."""
         ...
 
 
@@ -33,6 +33,7 @@ class Series:
         started_realtime_ns: int = 0,
         command: Sequence[str] = (),
         pid: int | None = None,
+        damaged: bool = False,
     ) -> None:
         self.path = path
         self.mode: Literal["exact", "sampled"] = mode
@@ -49,13 +50,15 @@ class Series:
         self.command = tuple(command)
         """The program and its arguments, when known."""
         self.pid = pid
+        self.damaged = damaged
+        """Parts of the file could not be read (cut, overwritten); `warnings` say which. The command line exits 3."""
         self._source = source
 
     def at(self, moment: "str | int | Snapshot" = "end") -> Profile:
         """The profile at a moment.
 
         Args:
-            moment: as on the command line (see `heaptide.model.moments`), or a snapshot number, or a `Snapshot` of this series.
+            moment: as on the command line (see `heaptide.model.moments`), a snapshot number, or a `Snapshot`.
 
         Raises:
             UsageError: the text is no moment, or lies outside the recording.

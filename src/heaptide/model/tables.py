@@ -21,8 +21,8 @@ class Frame:
     module: str | None
     """Path of the program or library; None where no module was mapped."""
     address: FileOffset | Address | None
-    """Of the call instruction (the return address less one): a virtual address of the file `module`, the same in every run
-    of that file. Without a module: as it was in the process. None for frames that have none (foreign formats)."""
+    """Of the call instruction (the return address less one): a virtual address of the file `module`, the same in every
+    run of that file. Without a module: as it was in the process. None for frames that have none (foreign formats)."""
     inlined: bool = False
     """The compiler put this call's body into the next frame of the stack, which shares its address."""
     unresolved: str | None = None
@@ -30,8 +30,8 @@ class Frame:
     role: Role = "user"
 
     def key(self) -> Hashable:
-        """Equal for frames that are the same to a person: by name and line when there is a name (it holds across builds),
-        else by module and address (it holds across runs)."""
+        """Equal for frames that are the same to a person: by name and line when there is a name (it holds across
+        builds), else by module and address (it holds across runs)."""
         if self.function is not None:
             return (self.function, self.file, self.line, self.inlined)
         return (self.module, self.address, self.unresolved if self.address is None else None)

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one join: records and symbols become a series of profiles.
+
+Opening reads the file, checks it and adds up the totals; no symbol is looked up. Stacks are placed in their modules and
+named when the first profile that needs them is asked for, each distinct place once for all profiles of the series.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from heaptide._errors import InputError
+from heaptide._types import Address, FileOffset
+from heaptide.capture import format as fmt
+from heaptide.capture.counters import State
+from heaptide.capture.findings import Account, account_of
+from heaptide.capture.places import Place, PlacedStack, place_stacks
+from heaptide.capture.reader import read
+from heaptide.capture.records import ModuleRecord, ProcessRecord, Record
+from heaptide.model import Frame, Profile, Series, Snapshot, StackTable, StackTableBuilder, role_of
+from heaptide.model.profile import Column, Floats, Ints
+
+if TYPE_CHECKING:
+    from heaptide.symbolize import Module, SourceFrame
+
+_SPECIAL_IDS: Mapping[int, str] = {
+    1: "new stacks came faster than the recorder took them (the log was full)",
+    2: "allocated in a signal handler while this thread's stack was being captured",
+    3: "not even the caller could be read",
+    4: "the program has more distinct stacks than the agent keeps",
+    5: "the agent had no memory left for this stack's counters",
+}
+_NO_MODULE = "no module is mapped there"
+_LOST = "the record of this stack was lost"
+_TRUNCATED = f"the stack is deeper than recorded (the agent keeps {fmt.MAX_DEPTH} frames); its root was cut off"
+_EMPTY = "the stack is empty"
+_KEPT_PROFILES = 8
+
+
+class Names(Protocol):
+    """Names addresses; `heaptide.symbolize.Symbolizer` does."""
+
+    def resolve(self, module: Module, vaddrs: Sequence[int]) -> list[tuple[SourceFrame, ...]]:
+        """For each vaddr of a module its frames, innermost inlined call first, never empty."""
+        ...
+
+
+def load(path: str | os.PathLike[str], *, symbolizer: Names | None = None) -> Series:
+    """Opens a capture.
+
+    Args:
+        path: the file; it may still be being written (then `Series.live` is true, and what was finished is read).
+        symbolizer: names addresses; by default a `Symbolizer` with the system's search path, made when first needed.
+
+    Raises:
+        InputError: it cannot be read, or is no capture.
+    """
+    name = os.fspath(path)
+    data, locked = _bytes_of(name)
+    recording = read(data, path=name, live=locked)
+    account = account_of(recording, live=locked)
+    snapshots = _snapshots(account)
+    process = account.process
+    return Series(
+        name,
+        account.mode,
+        snapshots,
+        _CaptureSource(account, snapshots, _NamedStacks(recording.records, process, symbolizer)),
+        warnings=account.warnings,
+        live=locked and account.end is None,
+        complete=recording.complete,
+        started_realtime_ns=process.started_realtime_ns if process else 0,
+        command=process.argv if process else (),
+        pid=process.pid if process else None,
+        damaged=account.damaged,
+    )
+
+
+def _bytes_of(path: str) -> tuple[bytes, bool]:
+    """The file's bytes, and whether its writer still lives (it holds a lock; asked before reading, see format.h).
+
+    Read and not mapped: a file that is cut short while it is mapped would end this process by SIGBUS.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise InputError(path, None, f"cannot be opened: {error.strerror}") from None
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InputError(path, None, "not a regular file", hint="name the capture, NAME.PID.tide")
+        try:
+            locked = _is_locked(descriptor)
+            return file.read(), locked
+        except OSError as error:
+            raise InputError(path, None, f"cannot be read: {error.strerror}") from None
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+def _snapshots(account: Account) -> list[Snapshot]:
+    if not account.snapshots:
+        return []
+    totals = account.log.totals
+    began = account.process.started_boottime_ns if account.process else account.snapshots[0].boottime_ns
+    return [
+        Snapshot(
+            number=record.number,
+            kind=record.kind,
+            realtime_ns=record.realtime_ns,
+            offset_s=max(record.boottime_ns - began, 0) / 1e9,
+            in_use_bytes=int(in_use),
+            allocated_bytes=int(allocated),
+            memory=account.memory.get(record.number, {}),
+            remarks=account.remarks.get(record.number, ()),
+        )
+        for record, in_use, allocated in zip(
+            account.snapshots, totals.in_use_bytes, totals.allocated_bytes, strict=True
+        )
+    ]
+
+
+class _CaptureSource:
+    """Profiles of one capture; the last few are kept."""
+
+    def __init__(self, account: Account, snapshots: Sequence[Snapshot], stacks: _NamedStacks) -> None:
+        self._account = account
+        self._snapshots = snapshots
+        self._stacks = stacks
+        self._kept: dict[int, Profile] = {}
+        self._key = object()  # no other series has it
+
+    def profile(self, index: int) -> Profile:
+        """See `heaptide.model.Source`."""
+        if index not in self._kept:
+            while len(self._kept) >= _KEPT_PROFILES:
+                del self._kept[next(iter(self._kept))]
+            self._kept[index] = self._build(index)
+        return self._kept[index]
+
+    def _build(self, index: int) -> Profile:
+        state = self._account.log.state(index)
+        sampled = self._account.mode == "sampled"
+        return Profile(
+            stacks=self._stacks.table(state.ids.tolist()),
+            values=_values(state, fmt.OBJECT_SCALE if sampled else 1),
+            mode=self._account.mode,
+            ids=state.ids,
+            variance=_variances(state) if sampled else {},
+            samples=_samples(state) if sampled else {},
+            series=self._key,
+            at=self._snapshots[index],
+        )
+
+
+def _values(state: State, object_scale: int) -> dict[str, Column]:
+    """The four value columns. Objects are whole numbers, or in sampled mode fractions (fixed point in the capture)."""
+    columns = state.columns
+    objects: dict[str, Column] = {
+        "alloc_objects": columns["alloc_objects"],
+        "inuse_objects": np.maximum(columns["alloc_objects"] - columns["free_objects"], 0),
+    }
+    if object_scale != 1:
+        objects = {name: column / object_scale for name, column in objects.items()}
+    return {
+        "alloc_objects": objects["alloc_objects"],
+        "alloc_space": columns["alloc_bytes"],
+        "inuse_objects": objects["inuse_objects"],
+        "inuse_space": np.maximum(columns["alloc_bytes"] - columns["free_bytes"], 0),
+    }
+
+
+def _variances(state: State) -> dict[str, Floats]:
+    """The difference of two sums of doubles may miss zero by a rounding error: it is kept from being negative."""
+    allocated, freed = state.columns["alloc_variance"], state.columns["free_variance"]
+    return {"alloc_space": allocated, "inuse_space": np.maximum(allocated - freed, 0.0)}
+
+
+def _samples(state: State) -> dict[str, Ints]:
+    """The capture's counts wrap at 32 bits, so only their difference is sure."""
+    allocated, freed = state.columns["alloc_samples"], state.columns["free_samples"]
+    return {"alloc_space": allocated, "inuse_space": (allocated - freed) & 0xFFFFFFFF}
+
+
+class _NamedStacks:
+    """Stacks as frames, made when a profile first needs them, each distinct place named once."""
+
+    def __init__(self, records: Sequence[Record], process: ProcessRecord | None, symbolizer: Names | None) -> None:
+        self._records = records
+        self._exe = process.exe if process else ""
+        self._symbolizer = symbolizer
+        self._builder = StackTableBuilder()
+        self._stacks: dict[int, tuple[int, ...]] = {}
+        self._frames: dict[Place, tuple[int, ...]] = {}
+        self._modules = {record.offset: record for record in records if isinstance(record, ModuleRecord)}
+
+    def table(self, ids: Sequence[int]) -> StackTable:
+        """The stacks of these ids, in their order."""
+        wanted = {stack_id for stack_id in ids if stack_id not in self._stacks}
+        placed = place_stacks(self._records, wanted) if wanted else {}
+        self._name({place for stack in placed.values() for place in stack.places})
+        for stack_id in wanted:
+            self._stacks[stack_id] = self._indices(stack_id, placed.get(stack_id))
+        return StackTable(list(self._builder.frames), [self._stacks[stack_id] for stack_id in ids])
+
+    def _indices(self, stack_id: int, stack: PlacedStack | None) -> tuple[int, ...]:
+        if stack is None:
+            newer = f"counted under a reason of a newer agent (special id {stack_id})"
+            reason = _LOST if stack_id >= fmt.FIRST_STACK_ID else _SPECIAL_IDS.get(stack_id, newer)
+            return (self._builder.frame(_no_frame(reason)),)
+        frames = [index for place in stack.places for index in self._frames[place]]
+        if stack.truncated:
+            frames.append(self._builder.frame(_no_frame(_TRUNCATED)))
+        return tuple(frames) or (self._builder.frame(_no_frame(_EMPTY)),)
+
+    def _name(self, places: set[Place]) -> None:
+        """Fills `_frames` for places that are new, module by module."""
+        by_module: dict[int, list[Place]] = {}
+        for place in sorted(places):
+            if place not in self._frames:
+                by_module.setdefault(place.module, []).append(place)
+        for group in by_module.values():
+            for place, frames in zip(group, self._resolve(group), strict=True):
+                self._frames[place] = tuple(self._builder.frame(frame) for frame in frames)
+
+    def _resolve(self, places: Sequence[Place]) -> list[tuple[Frame, ...]]:
+        """The frames of places in one module (or in none)."""
+        record = self._modules.get(places[0].module)
+        if record is None:
+            return [(_no_frame(_NO_MODULE, Address(place.vaddr)),) for place in places]
+        module = self._module(record)
+        named = self._names().resolve(module, [place.vaddr for place in places])
+        return [
+            tuple(_frame(source, module.path, FileOffset(place.vaddr)) for source in sources)
+            for place, sources in zip(places, named, strict=True)
+        ]
+
+    def _names(self) -> Names:
+        if self._symbolizer is None:
+            from heaptide.symbolize import Symbolizer
+
+            self._symbolizer = Symbolizer()
+        return self._symbolizer
+
+    def _module(self, record: ModuleRecord) -> Module:
+        from heaptide.symbolize import Module, Phdr
+
+        path = record.path
+        if not path and record.flags & fmt.MODULE_MAIN:
+            path = self._exe
+        headers = tuple(
+            Phdr(head.type, head.flags, head.offset, head.vaddr, head.filesz, head.memsz, head.align)
+            for head in record.phdrs
+        )
+        return Module(path, record.build_id, headers)
+
+
+def _frame(source: SourceFrame, module: str, address: FileOffset) -> Frame:
+    return Frame(
+        function=source.function,
+        file=source.file,
+        line=source.line,
+        module=module or None,
+        address=address,
+        inlined=source.inlined,
+        unresolved=source.unresolved,
+        role=role_of(module, source.function),
+    )
+
+
+def _no_frame(reason: str, address: Address | None = None) -> Frame:
+    return Frame(None, None, None, None, address, unresolved=reason)
