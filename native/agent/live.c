@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "live.h"
+
+#include <string.h>
+
+#include "books.h"
+#include "real.h"
+
+uint8_t ht_filter[1 << HT_FILTER_BITS];
+size_t ht_live_least_request;
+static bool exact;
+
+// ---- Exact: the page map ----------------------------------------------------------------------------------------------
+//
+// Two levels: address >> 26 leads to a leaf, address >> shift to the block's entry in it. Over glibc, whose blocks lie at least
+// 32 bytes apart, an entry is 32 bits: what the block's usable size has more than was requested, and the id:
+//
+//     31      26 25                    0
+//    +----------+-----------------------+
+//    | slack    | stack id              |     slack 63: the size stands in the table `odd` (large blocks, mostly)
+//    +----------+-----------------------+
+//
+// Other allocators round sizes much further up and put blocks 16 bytes apart: an entry is 64 bits, size << 26 | id.
+enum { LEAF_BITS = 26, ROOT_BITS = 47 - LEAF_BITS, ID_BITS = 26, SLACK_ODD = 63 };
+#define ID_MASK ((1u << ID_BITS) - 1)
+
+static void **root; // of leaves
+static bool wide;
+static unsigned shift;
+static struct ht_table odd;
+enum { LEAVES_NOTED = 4096 };
+static uint32_t leaf_noted[LEAVES_NOTED], leaf_count; // so that a fork child need not search the root
+
+static uint64_t leaf_bytes(void) { return ((1ull << LEAF_BITS) >> shift) * (wide ? 8 : 4); }
+
+static HT_COLD void *add_leaf(uint64_t index) {
+    void *leaf = ht_sys_map(leaf_bytes()), *nobody = NULL;
+    if (!leaf) return NULL;
+    if (__atomic_compare_exchange_n(&root[index], &nobody, leaf, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        uint32_t n = __atomic_fetch_add(&leaf_count, 1, __ATOMIC_RELAXED);
+        if (n < LEAVES_NOTED) leaf_noted[n] = (uint32_t)index;
+        ht_memory_used(HT_MEMORY_LIVE, (int64_t)leaf_bytes());
+        return leaf;
+    }
+    ht_sys_unmap(leaf, leaf_bytes());
+    return nobody;
+}
+
+static void *leaf_of(uint64_t address, bool add) {
+    uint64_t index = address >> LEAF_BITS;
+    if (index >> ROOT_BITS) return NULL;
+    void *leaf = __atomic_load_n(&root[index], __ATOMIC_ACQUIRE);
+    return leaf || !add ? leaf : add_leaf(index);
+}
+
+static uint64_t entry_index(uint64_t address) { return (address & ((1ull << LEAF_BITS) - 1)) >> shift; }
+
+static size_t usable(uint64_t address) { return ht_real.malloc_usable_size((void *)(uintptr_t)address); }
+
+static bool put_odd(uint32_t *entry, uint64_t address, const struct ht_block *what) {
+    if (!ht_table_put(&odd, address, what)) return false;
+    *entry = (uint32_t)SLACK_ODD << ID_BITS | what->id;
+    return true;
+}
+
+static bool map_put(uint64_t address, const struct ht_block *what) {
+    void *leaf = leaf_of(address, true);
+    if (!leaf || what->id > ID_MASK) return false;
+    if (wide) {
+        ((uint64_t *)leaf)[entry_index(address)] = what->size << ID_BITS | what->id;
+        return what->size >> (64 - ID_BITS) == 0;
+    }
+    uint32_t *entry = (uint32_t *)leaf + entry_index(address);
+    size_t slack = usable(address) - what->size;
+    if (slack >= SLACK_ODD) return put_odd(entry, address, what);
+    *entry = (uint32_t)slack << ID_BITS | what->id;
+    return true;
+}
+
+static bool map_find(uint64_t address, struct ht_block *ret) {
+    void *leaf = leaf_of(address, false);
+    if (!leaf) return false;
+    if (wide) {
+        uint64_t entry = ((uint64_t *)leaf)[entry_index(address)];
+        *ret = (struct ht_block){.size = entry >> ID_BITS, .id = (uint32_t)entry & ID_MASK};
+        return entry != 0;
+    }
+    uint32_t entry = ((uint32_t *)leaf)[entry_index(address)], slack = entry >> ID_BITS;
+    if (slack == SLACK_ODD) return ht_table_find(&odd, address, ret);
+    if (entry) *ret = (struct ht_block){.size = usable(address) - slack, .id = entry & ID_MASK};
+    return entry != 0;
+}
+
+static void map_remove(uint64_t address) {
+    void *leaf = leaf_of(address, false);
+    if (!leaf) return;
+    if (wide) {
+        ((uint64_t *)leaf)[entry_index(address)] = 0;
+        return;
+    }
+    uint32_t *entry = (uint32_t *)leaf + entry_index(address);
+    if (*entry >> ID_BITS == SLACK_ODD) ht_table_remove(&odd, address);
+    *entry = 0;
+}
+
+static void drop_leaves(void) {
+    for (uint32_t i = 0; i < leaf_count && i < LEAVES_NOTED; i++) ht_sys_unmap(root[leaf_noted[i]], leaf_bytes());
+    leaf_count = 0;
+}
+
+static bool map_init(void) {
+    if (root) { // a fork child: the parent's blocks are not ours
+        drop_leaves();
+        ht_sys_unmap(root, sizeof(void *) << ROOT_BITS);
+        ht_table_deinit(&odd);
+    }
+    wide = !ht_real_is_libc() || !ht_real.malloc_usable_size;
+    shift = wide ? 4 : 5;
+    ht_live_least_request = wide ? 9 : 0; // 8-byte classes lie 8 bytes apart
+    root = ht_sys_map(sizeof(void *) << ROOT_BITS);
+    return root && ht_table_init(&odd, 17);
+}
+
+// ---- Sampled: a table ---------------------------------------------------------------------------------------------------
+
+enum { SAMPLED_BITS = 15, FILTER_FULL = 255 };
+static struct ht_table sampled;
+
+static void filter_add(uint8_t *count, int change) {
+    uint8_t old = __atomic_load_n(count, __ATOMIC_RELAXED);
+    while (old != FILTER_FULL && !__atomic_compare_exchange_n(count, &old, (uint8_t)(old + change), true,
+                                                              __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+}
+
+// ---- Either -----------------------------------------------------------------------------------------------------------
+
+bool ht_live_init(enum ht_mode mode) {
+    exact = mode == HT_MODE_EXACT;
+    if (exact) {
+        memset(ht_filter, FILTER_FULL, sizeof ht_filter);
+        return map_init();
+    }
+    if (sampled.keys) ht_table_deinit(&sampled); // a fork child; the filter's old counts do no harm
+    if (!ht_table_init(&sampled, SAMPLED_BITS)) return false;
+    ht_memory_used(HT_MEMORY_LIVE, (int64_t)(sizeof(struct ht_block) + sizeof(uint64_t)) << SAMPLED_BITS);
+    return true;
+}
+
+bool ht_live_put(const void *block, const struct ht_block *what) {
+    uint64_t address = (uint64_t)(uintptr_t)block;
+    if (exact) return map_put(address, what);
+    if (!ht_table_put(&sampled, address, what)) return false;
+    filter_add(ht_filter_of(block), 1);
+    return true;
+}
+
+bool ht_live_find(const void *block, struct ht_block *ret) {
+    uint64_t address = (uint64_t)(uintptr_t)block;
+    return exact ? map_find(address, ret) : ht_table_find(&sampled, address, ret);
+}
+
+void ht_live_remove(const void *block) {
+    uint64_t address = (uint64_t)(uintptr_t)block;
+    if (exact) return map_remove(address);
+    ht_table_remove(&sampled, address);
+    filter_add(ht_filter_of(block), -1);
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// live.h: block -> size, stack. Two books of the same kind, for every block (exact) and for the sampled ones, behind a byte filter
+// that free() asks first. The blocks themselves stay in the host's allocator, untouched.
+#ifndef HEAPTIDE_LIVE_H
+#define HEAPTIDE_LIVE_H
+
+#include "../books.h"
+#include "../sys.h"
+#include "table.h"
+
+// filter[hash of an address]: 0: no such block is recorded. Counts sampled blocks (saturating); all ones in exact mode.
+enum { HT_FILTER_BITS = 16 };
+extern uint8_t ht_filter[1 << HT_FILTER_BITS] __attribute__((visibility("hidden")));
+
+static inline uint8_t *ht_filter_of(const void *block) {
+    return &ht_filter[(uint64_t)(uintptr_t)block * 0x9e3779b97f4a7c15ull >> (64 - HT_FILTER_BITS)];
+}
+
+// Sets up for `mode`; again in a fork child, with nothing in it. False: no memory.
+bool ht_live_init(enum ht_mode mode);
+
+// In exact mode blocks must lie this far apart: requests below are raised to it. 0: the allocator sees to it.
+extern size_t ht_live_least_request;
+
+bool ht_live_put(const void *block, const struct ht_block *what); // false: it cannot be kept
+bool ht_live_find(const void *block, struct ht_block *ret);
+void ht_live_remove(const void *block);
+
+#endif

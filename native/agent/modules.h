@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// modules.h: the loaded objects, written into the log when an address in them is first met. No dlopen is wrapped: a frame
+// of ours in between would change which RUNPATH applies.
+#ifndef HEAPTIDE_MODULES_H
+#define HEAPTIDE_MODULES_H
+
+#include "../sys.h"
+
+struct ht_module_lookup {
+    bool found;               // some loaded object holds the address
+    bool known;               // and it stands in the log (or there is none to stand in)
+    const void *eh_frame_hdr; // its unwind table, or NULL
+};
+
+bool ht_modules_init(void);    // false: no memory
+void ht_modules_log_all(void); // what is loaded now; takes the loader's lock: from the constructor only
+void ht_modules_forget(void);  // a fork child's log begins empty
+void ht_modules_closed(void);  // after a dlclose
+
+// Lock-free, allocates nothing. `pc` may be any address.
+void ht_modules_lookup(uint64_t pc, struct ht_module_lookup *ret);
+
+// Changes when an address may have begun to mean another function than before: stacks are numbered anew then.
+uint64_t ht_modules_salt(void);
+
+#endif

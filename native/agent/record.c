@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record.h"
+
+#include "live.h"
+#include "sample.h"
+#include "stacks.h"
+
+ht_record_listener *ht_record_listen;
+uint64_t ht_record_seed;
+
+static void look_again_later(void) {
+    ht_tls.left = HT_DORMANT_BYTES;
+    ht_tls.interval = 0;
+}
+
+// ---- Counting -----------------------------------------------------------------------------------------------------------
+
+static uint64_t fixed16(double x) { return (uint64_t)(x * 65536 + 0.5); }
+
+static void count_alloc(struct ht_books *b, const struct ht_operation *o, const struct ht_block *what) {
+    void *at = ht_books_counter(b, o->lane, o->buffer, what->id);
+    if (!what->interval) {
+        struct ht_counter *c = at;
+        ht_operation_add(o, &c->alloc_bytes, what->size);
+        ht_operation_add(o, &c->alloc_objects, 1);
+        ht_operation_add(o, &o->lane->total_alloc_bytes, what->size);
+        ht_operation_add(o, &o->lane->total_alloc_objects, 1);
+        return;
+    }
+    struct ht_sampled_counter *c = at;
+    struct ht_weight w = ht_sample_weight(what->size, what->interval);
+    ht_operation_add(o, &c->alloc_bytes, (uint64_t)(w.bytes + 0.5));
+    ht_operation_add(o, &c->alloc_objects_fp16, fixed16(w.objects));
+    ht_operation_add_double(o, &c->alloc_variance, w.variance);
+    __atomic_fetch_add(&c->alloc_samples, 1, __ATOMIC_RELAXED);
+    ht_operation_add(o, &o->lane->total_alloc_bytes, (uint64_t)(w.bytes + 0.5));
+    ht_operation_add(o, &o->lane->total_alloc_objects, (uint64_t)(w.objects + 0.5));
+}
+
+static void count_free(struct ht_books *b, const struct ht_operation *o, const struct ht_block *what) {
+    void *at = ht_books_counter(b, o->lane, o->buffer, what->id);
+    if (!what->interval) {
+        struct ht_counter *c = at;
+        ht_operation_add(o, &c->free_bytes, what->size);
+        ht_operation_add(o, &c->free_objects, 1);
+        ht_operation_add(o, &o->lane->total_free_bytes, what->size);
+        return;
+    }
+    struct ht_sampled_counter *c = at;
+    struct ht_weight w = ht_sample_weight(what->size, what->interval);
+    ht_operation_add(o, &c->free_bytes, (uint64_t)(w.bytes + 0.5));
+    ht_operation_add(o, &c->free_objects_fp16, fixed16(w.objects));
+    ht_operation_add_double(o, &c->free_variance, w.variance);
+    __atomic_fetch_add(&c->free_samples, 1, __ATOMIC_RELAXED);
+    ht_operation_add(o, &o->lane->total_free_bytes, (uint64_t)(w.bytes + 0.5));
+}
+
+static struct ht_lane *lane_of(struct ht_books *b, const struct ht_thread *t) {
+    return t ? t->lane : ht_books_lane(b, 0);
+}
+
+// Exact: a block that cannot be kept is still counted as allocated. A sample that cannot be kept never was one.
+static void record(struct ht_books *b, struct ht_thread *t, const void *block, struct ht_block *what) {
+    what->id = ht_books_ensure(b, lane_of(b, t), what->id);
+    if (!what->id) return;
+    struct ht_operation o;
+    ht_operation_begin(b, t, &o);
+    bool kept = ht_live_put(block, what);
+    if (kept || !what->interval) count_alloc(b, &o, what);
+    ht_operation_end(&o);
+    if (ht_unlikely(!kept)) ht_books_lose(b, what->interval ? HT_LOSS_SAMPLE_TABLE_FULL : HT_LOSS_LIVE_FULL, 1);
+}
+
+// ---- Sampling -----------------------------------------------------------------------------------------------------------
+
+static void seed(void) {
+    static uint64_t threads;
+    uint64_t n = __atomic_add_fetch(&threads, 1, __ATOMIC_RELAXED);
+    ht_tls.random = ht_record_seed ? ht_record_seed * 0x9e3779b97f4a7c15ull + n : ht_sys_random();
+    if (!ht_tls.random) ht_tls.random = 1;
+}
+
+static void draw(struct ht_books *b) {
+    if (ht_unlikely(!ht_tls.random)) seed();
+    ht_tls.interval = __atomic_load_n(&b->header->interval, __ATOMIC_RELAXED);
+    ht_tls.left = ht_sample_gap(&ht_tls.random, ht_tls.interval);
+}
+
+static void widen(struct ht_books *b) {
+    static uint64_t samples;
+    if (!(b->header->flags & HT_FLAG_ADAPTIVE)) return;
+    if (__atomic_add_fetch(&samples, 1, __ATOMIC_RELAXED) % HT_SAMPLES_PER_INTERVAL != 0) return;
+    uint64_t interval = __atomic_load_n(&b->header->interval, __ATOMIC_RELAXED);
+    if (interval < HT_INTERVAL_LAST) __atomic_store_n(&b->header->interval, interval * 2, __ATOMIC_RELAXED);
+}
+
+// Each sample is weighed by the interval that its gap was drawn with, so a change in between biases nothing.
+static void sample(struct ht_books *b, const void *block, size_t size, const struct ht_caller *caller) {
+    if (!ht_tls.interval) { // this thread's first gap
+        draw(b);
+        if (size < ht_tls.left) {
+            ht_tls.left -= size + 1;
+            return;
+        }
+    }
+    struct ht_block what = {.size = size, .interval = ht_tls.interval};
+    draw(b);
+    struct ht_thread *t = ht_thread_now(b);
+    what.id = ht_stacks_capture(b, t, caller);
+    record(b, t, block, &what);
+    widen(b);
+}
+
+// ---- The entrances ------------------------------------------------------------------------------------------------------
+
+void ht_record_alloc(const void *block, size_t size, const struct ht_caller *caller) {
+    struct ht_books *b = ht_books_now();
+    if (!b) return look_again_later();
+    if (!block) return;
+    if (b->header->mode == HT_MODE_SAMPLED) return sample(b, block, size, caller);
+    ht_tls.left = 0;
+    struct ht_thread *t = ht_thread_now(b);
+    struct ht_block what = {.size = size, .id = ht_stacks_capture(b, t, caller)};
+    record(b, t, block, &what);
+    if (ht_unlikely(ht_record_listen != NULL)) ht_record_listen(size, 0);
+}
+
+static void count_unknown(struct ht_books *b, const void *block) {
+    if (b->header->mode == HT_MODE_EXACT && block) ht_books_lose(b, HT_LOSS_UNKNOWN_FREE, 1);
+}
+
+static void take_and_count(struct ht_books *b, const void *block, struct ht_block *what) {
+    struct ht_thread *t = ht_thread_now(b);
+    what->id = ht_books_ensure(b, lane_of(b, t), what->id);
+    struct ht_operation o;
+    ht_operation_begin(b, t, &o);
+    if (block) ht_live_remove(block);
+    if (what->id) count_free(b, &o, what);
+    ht_operation_end(&o);
+    if (ht_unlikely(ht_record_listen != NULL)) ht_record_listen(0, what->size);
+}
+
+void ht_record_free(const void *block) {
+    struct ht_books *b = ht_books_now();
+    struct ht_block what = {0};
+    if (!b) return;
+    if (ht_live_find(block, &what))
+        take_and_count(b, block, &what);
+    else
+        count_unknown(b, block);
+}
+
+bool ht_record_take(const void *block, struct ht_block *ret) {
+    struct ht_books *b = ht_books_now();
+    *ret = (struct ht_block){0};
+    if (!b) return false;
+    if (!ht_live_find(block, ret)) {
+        count_unknown(b, block);
+        return false;
+    }
+    ht_live_remove(block);
+    return true;
+}
+
+void ht_record_taken_is_free(const struct ht_block *taken) {
+    struct ht_books *b = ht_books_now();
+    struct ht_block what = *taken;
+    if (b) take_and_count(b, NULL, &what);
+}
+
+void ht_record_put_back(const void *block, const struct ht_block *taken) {
+    struct ht_books *b = ht_books_now();
+    if (b && !ht_live_put(block, taken)) ht_books_lose(b, HT_LOSS_LIVE_FULL, 1);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// record.h: what is done about one allocation or one free, behind the shim's fast paths.
+#ifndef HEAPTIDE_RECORD_H
+#define HEAPTIDE_RECORD_H
+
+#include "../sys.h"
+#include "table.h"
+
+// `block` was allocated for a request of `size` bytes by `caller`. NULL is ignored.
+void ht_record_alloc(const void *block, size_t size, const struct ht_caller *caller);
+// `block` is about to be freed.
+void ht_record_free(const void *block);
+
+// realloc frees the old block inside, and puts it back when it fails. Between take and one of the other two the block
+// is in no book, while its counters still say "in use".
+bool ht_record_take(const void *block, struct ht_block *ret); // false: it was not recorded
+void ht_record_taken_is_free(const struct ht_block *taken);
+void ht_record_put_back(const void *block, const struct ht_block *taken);
+
+// After each operation that was counted in exact mode: HEAPPROFILE decides whether to dump. NULL: nobody asks.
+typedef void ht_record_listener(uint64_t allocated, uint64_t freed);
+extern ht_record_listener *ht_record_listen;
+
+// Where the samplers' random numbers begin (HEAPTIDE_SEED); 0: somewhere else each time.
+extern uint64_t ht_record_seed;
+
+#endif

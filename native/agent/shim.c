@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// shim.c: the intercepted functions of C.
+//
+// Each has a fast path that only forwards. An allocation: one compare and one subtraction on the thread's own line, then a jump
+// to the next allocator. A free: one byte of the filter. What the modes differ in is what those hold (docs/design/0001).
+// The slow halves are reached by a jump, so the return address they see is the caller's.
+#include "shim.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "live.h"
+
+HT_EXPORT void *malloc(size_t size) {
+    if (ht_likely(ht_shim_forwards(size))) return ht_real.malloc(size);
+    return ht_shim_malloc_slow(size);
+}
+
+HT_NOINLINE void *ht_shim_malloc_slow(size_t size) {
+    struct ht_caller caller = HT_CALLER();
+    void *block = ht_real.malloc(ht_shim_ask(size));
+    ht_shim_allocated(block, size, &caller);
+    return block;
+}
+
+HT_EXPORT void free(void *block) {
+    if (ht_likely(!*ht_filter_of(block))) return ht_real.free(block);
+    ht_shim_free_slow(block);
+}
+
+HT_NOINLINE void ht_shim_free_slow(void *block) {
+    if (ht_is_bootstrap(block)) return;
+    ht_record_free(block);
+    ht_real.free(block);
+}
+
+static HT_NOINLINE void *calloc_slow(size_t count, size_t each) {
+    struct ht_caller caller = HT_CALLER();
+    size_t size;
+    if (__builtin_mul_overflow(count, each, &size)) return ht_real.calloc(count, each);
+    size_t ask = ht_shim_ask(size);
+    void *block = ask == size ? ht_real.calloc(count, each) : ht_real.calloc(1, ask);
+    ht_shim_allocated(block, size, &caller);
+    return block;
+}
+
+HT_EXPORT void *calloc(size_t count, size_t each) {
+    size_t size;
+    if (ht_likely(!__builtin_mul_overflow(count, each, &size) && ht_shim_forwards(size)))
+        return ht_real.calloc(count, each);
+    return calloc_slow(count, each);
+}
+
+// ---- realloc --------------------------------------------------------------------------------------------------------------
+
+static void *leave_bootstrap(const void *old, size_t size) {
+    void *block = ht_real.malloc(ht_shim_ask(size));
+    size_t had = ht_bootstrap_usable(old);
+    if (block) memcpy(block, old, had < size ? had : size);
+    return block;
+}
+
+static HT_NOINLINE void *realloc_slow(void *old, size_t size) {
+    struct ht_caller caller = HT_CALLER();
+    struct ht_block was;
+    bool taken = false;
+    void *block;
+    if (old && ht_is_bootstrap(old)) {
+        block = leave_bootstrap(old, size);
+    } else {
+        taken = old && ht_record_take(old, &was);
+        block = ht_real.realloc(old, size ? ht_shim_ask(size) : 0);
+    }
+    if (taken && !block && size) ht_record_put_back(old, &was); // it failed: the old block lives on
+    if (taken && (block || !size)) ht_record_taken_is_free(&was);
+    ht_shim_allocated(block, size, &caller);
+    return block;
+}
+
+HT_EXPORT void *realloc(void *old, size_t size) {
+    if (ht_likely(!*ht_filter_of(old) && ht_shim_forwards(size))) return ht_real.realloc(old, size);
+    return realloc_slow(old, size);
+}
+
+HT_EXPORT void *reallocarray(void *old, size_t count, size_t each) {
+    size_t size;
+    if (__builtin_mul_overflow(count, each, &size)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (ht_likely(!*ht_filter_of(old) && ht_shim_forwards(size))) return ht_real.realloc(old, size);
+    return realloc_slow(old, size);
+}
+
+// ---- Aligned --------------------------------------------------------------------------------------------------------------
+
+static HT_NOINLINE int posix_memalign_slow(void **ret, size_t alignment, size_t size) {
+    struct ht_caller caller = HT_CALLER();
+    int failed = ht_real.posix_memalign(ret, alignment, ht_shim_ask(size));
+    if (!failed) ht_shim_allocated(*ret, size, &caller);
+    return failed;
+}
+
+HT_EXPORT int posix_memalign(void **ret, size_t alignment, size_t size) {
+    if (ht_likely(ht_shim_forwards(size))) return ht_real.posix_memalign(ret, alignment, size);
+    return posix_memalign_slow(ret, alignment, size);
+}
+
+static HT_NOINLINE void *aligned_slow(size_t alignment, size_t size, void *(*next)(size_t, size_t)) {
+    struct ht_caller caller = HT_CALLER();
+    void *block = next(alignment, ht_shim_ask(size));
+    ht_shim_allocated(block, size, &caller);
+    return block;
+}
+
+HT_EXPORT void *aligned_alloc(size_t alignment, size_t size) {
+    if (ht_likely(ht_shim_forwards(size))) return ht_real.aligned_alloc(alignment, size);
+    return aligned_slow(alignment, size, ht_real.aligned_alloc);
+}
+
+HT_EXPORT void *memalign(size_t alignment, size_t size) {
+    if (ht_likely(ht_shim_forwards(size))) return ht_real.memalign(alignment, size);
+    return aligned_slow(alignment, size, ht_real.memalign);
+}
+
+static HT_NOINLINE void *page_aligned_slow(size_t size, void *(*next)(size_t)) {
+    struct ht_caller caller = HT_CALLER();
+    void *block = next(size);
+    ht_shim_allocated(block, size, &caller);
+    return block;
+}
+
+HT_EXPORT void *valloc(size_t size) {
+    if (ht_likely(ht_shim_forwards(size))) return ht_real.valloc(size);
+    return page_aligned_slow(size, ht_real.valloc);
+}
+
+HT_EXPORT void *pvalloc(size_t size) {
+    if (ht_likely(ht_shim_forwards(size))) return ht_real.pvalloc(size);
+    return page_aligned_slow(size, ht_real.pvalloc);
+}
+
+// ---- The rest -------------------------------------------------------------------------------------------------------------
+
+HT_EXPORT size_t malloc_usable_size(void *block) {
+    if (block && ht_is_bootstrap(block)) return ht_bootstrap_usable(block);
+    return ht_real.malloc_usable_size ? ht_real.malloc_usable_size(block) : 0;
+}
+
+// Where requests were raised, the size that the program tells is not the one that the allocator knows.
+static void free_sized_next(void *block, size_t size) {
+    if (ht_real.free_sized && !ht_live_least_request)
+        ht_real.free_sized(block, size);
+    else
+        ht_real.free(block);
+}
+
+static HT_NOINLINE void free_sized_slow(void *block, size_t size) {
+    if (ht_is_bootstrap(block)) return;
+    ht_record_free(block);
+    free_sized_next(block, size);
+}
+
+HT_EXPORT void free_sized(void *block, size_t size) {
+    if (ht_likely(!*ht_filter_of(block))) return free_sized_next(block, size);
+    free_sized_slow(block, size);
+}
+
+HT_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size) {
+    if (ht_unlikely(*ht_filter_of(block))) ht_record_free(block);
+    if (ht_real.free_aligned_sized && !ht_live_least_request)
+        ht_real.free_aligned_sized(block, alignment, size);
+    else
+        ht_real.free(block);
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stacks.h"
+
+#include <string.h>
+
+#include "modules.h"
+
+// ---- The table ------------------------------------------------------------------------------------------------------------
+//
+// Levels of growing size, the newest asked first. A stack found in an older level is copied to the newest, so what is in use
+// moves up and nothing is ever rehashed under a lock. An entry is claimed by its first hash and valid once `known` is set.
+struct entry {
+    uint64_t hash;
+    uint64_t known; // second hash's upper half << 32 | id
+};
+
+enum { FIRST_BITS = 12, LEVEL_GROWS_BITS = 2, LEVELS = 6, PROBES = 16 };
+struct level {
+    struct entry *entries;
+    uint64_t mask;
+    uint64_t used;
+};
+static struct level levels[LEVELS];
+static uint32_t level_count;
+static uint32_t adding_level;
+
+static bool add_level(void) {
+    if (level_count == LEVELS || __atomic_exchange_n(&adding_level, 1, __ATOMIC_ACQUIRE)) return false;
+    struct level *l = &levels[level_count];
+    uint64_t size = 1ull << (FIRST_BITS + LEVEL_GROWS_BITS * level_count);
+    l->entries = ht_sys_map(size * sizeof(struct entry));
+    l->mask = size - 1;
+    l->used = 0;
+    if (l->entries) {
+        ht_memory_used(HT_MEMORY_STACKS, (int64_t)(size * sizeof(struct entry)));
+        __atomic_store_n(&level_count, level_count + 1, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&adding_level, 0, __ATOMIC_RELEASE);
+    return l->entries != NULL;
+}
+
+bool ht_stacks_init(struct ht_books *b) {
+    (void)b;
+    for (uint32_t i = 0; i < level_count; i++) {
+        uint64_t bytes = (levels[i].mask + 1) * sizeof(struct entry);
+        ht_sys_unmap(levels[i].entries, bytes);
+        ht_memory_used(HT_MEMORY_STACKS, -(int64_t)bytes);
+    }
+    level_count = 0, adding_level = 0;
+    return add_level();
+}
+
+struct stack_hash {
+    uint64_t first, second;
+};
+
+static uint32_t find_in(const struct level *l, struct stack_hash h) {
+    for (uint64_t i = 0; i < PROBES; i++) {
+        const struct entry *e = &l->entries[(h.first + i) & l->mask];
+        uint64_t hash = __atomic_load_n(&e->hash, __ATOMIC_ACQUIRE);
+        if (!hash) return 0;
+        if (hash != h.first) continue;
+        uint64_t known = __atomic_load_n(&e->known, __ATOMIC_ACQUIRE);
+        if (known >> 32 == h.second >> 32 && (uint32_t)known) return (uint32_t)known;
+    }
+    return 0;
+}
+
+// Enters the id; another thread may have been faster with the same stack: its id is the one to use.
+static uint32_t enter(struct stack_hash h, uint32_t id) {
+    struct level *l = &levels[__atomic_load_n(&level_count, __ATOMIC_ACQUIRE) - 1];
+    if (l->used > l->mask / 2 && add_level()) l++;
+    for (uint64_t i = 0; i < PROBES; i++) {
+        struct entry *e = &l->entries[(h.first + i) & l->mask];
+        uint64_t nobody = 0;
+        if (__atomic_compare_exchange_n(&e->hash, &nobody, h.first, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            __atomic_store_n(&e->known, (h.second >> 32) << 32 | id, __ATOMIC_RELEASE);
+            __atomic_fetch_add(&l->used, 1, __ATOMIC_RELAXED);
+            return id;
+        }
+        uint64_t known = __atomic_load_n(&e->known, __ATOMIC_ACQUIRE);
+        if (nobody == h.first && known >> 32 == h.second >> 32 && (uint32_t)known) return (uint32_t)known;
+    }
+    add_level(); // a crowded spot: next time in a larger table; this id is simply not found again
+    return id;
+}
+
+static uint32_t find(struct stack_hash h) {
+    uint32_t n = __atomic_load_n(&level_count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = n; i-- > 0;) {
+        uint32_t id = find_in(&levels[i], h);
+        if (!id) continue;
+        if (i + 1 < n) enter(h, id);
+        return id;
+    }
+    return 0;
+}
+
+// From the root towards the leaf, so that later a changed leaf can go on from what its callers gave.
+static struct stack_hash hash_of(const struct ht_unwind_scratch *s) {
+    uint64_t a = 0x243f6a8885a308d3ull + ht_modules_salt(), b = 0x13198a2e03707344ull + s->flags;
+    for (unsigned i = s->depth; i-- > 0;) {
+        a = (a ^ s->pcs[i]) * 0x9e3779b97f4a7c15ull;
+        a ^= a >> 32;
+        b = (b ^ s->pcs[i]) * 0xd6e8feb86659fd93ull;
+        b ^= b >> 29;
+    }
+    return (struct stack_hash){a ? a : 1, b};
+}
+
+// ---- Stacks kept in memory ----------------------------------------------------------------------------------------------
+
+enum { KEEP_CHUNK = 1 << 20, KEEP_IDS = 1 << 20 };
+static struct ht_kept_stack **kept;
+static char *chunk;
+static uint64_t chunk_used; // a place in `chunk`, taken by adding
+static uint32_t new_chunk_busy;
+
+void ht_stacks_keep(void) {
+    if (!kept) kept = ht_sys_map(KEEP_IDS * sizeof *kept);
+}
+
+const struct ht_kept_stack *ht_stacks_kept(uint32_t id) {
+    return kept && id < KEEP_IDS ? __atomic_load_n(&kept[id], __ATOMIC_ACQUIRE) : NULL;
+}
+
+static void *take_room(uint64_t bytes) {
+    for (;;) {
+        char *now = __atomic_load_n(&chunk, __ATOMIC_ACQUIRE);
+        uint64_t at = now ? __atomic_fetch_add(&chunk_used, bytes, __ATOMIC_ACQ_REL) : KEEP_CHUNK;
+        if (now && at + bytes <= KEEP_CHUNK && now == __atomic_load_n(&chunk, __ATOMIC_ACQUIRE)) return now + at;
+        if (__atomic_exchange_n(&new_chunk_busy, 1, __ATOMIC_ACQUIRE)) return NULL;
+        char *fresh = ht_sys_map(KEEP_CHUNK);
+        if (fresh) {
+            __atomic_store_n(&chunk_used, KEEP_CHUNK, __ATOMIC_RELEASE); // nobody takes from either in between
+            __atomic_store_n(&chunk, fresh, __ATOMIC_RELEASE);
+            __atomic_store_n(&chunk_used, 0, __ATOMIC_RELEASE);
+            ht_memory_used(HT_MEMORY_STACKS, KEEP_CHUNK);
+        }
+        __atomic_store_n(&new_chunk_busy, 0, __ATOMIC_RELEASE);
+        if (!fresh) return NULL;
+    }
+}
+
+static bool keep(const struct ht_unwind_scratch *s, uint32_t id) {
+    if (id >= KEEP_IDS) return false;
+    struct ht_kept_stack *k = take_room(sizeof *k + s->depth * sizeof(uint64_t));
+    if (!k) return false;
+    k->depth = s->depth;
+    memcpy(k->pcs, s->pcs, s->depth * sizeof(uint64_t));
+    __atomic_store_n(&kept[id], k, __ATOMIC_RELEASE);
+    return true;
+}
+
+// ---- New stacks ---------------------------------------------------------------------------------------------------------
+
+static uint32_t next_id(struct ht_books *b) {
+    uint64_t id = __atomic_fetch_add(&b->header->next_id, 1, __ATOMIC_RELAXED);
+    return id < b->max_ids ? (uint32_t)id : 0;
+}
+
+static uint32_t lose(struct ht_books *b, enum ht_loss what, uint32_t id) {
+    ht_books_lose(b, what, 1);
+    return id;
+}
+
+// The id comes only after there is room for its entry: an id without a stack would be a number without a name.
+static HT_COLD uint32_t add_stack(struct ht_books *b, const struct ht_unwind_scratch *s) {
+    if (__atomic_load_n(&b->header->next_id, __ATOMIC_RELAXED) >= b->max_ids)
+        return lose(b, HT_LOSS_TABLE_FULL, HT_ID_TABLE_FULL);
+    uint64_t position, bytes = sizeof(struct ht_log_stack) + s->depth * sizeof(uint64_t);
+    struct ht_log_stack *entry = NULL;
+    if (b->header->log_size && !(entry = (struct ht_log_stack *)ht_log_reserve(b, bytes, &position)))
+        return lose(b, HT_LOSS_LOG_FULL, HT_ID_LOG_FULL);
+    uint32_t id = next_id(b);
+    if (entry) {
+        entry->entry.type = id ? HT_LOG_STACK : HT_LOG_PAD;
+        entry->entry.flags = s->flags;
+        entry->entry.id = id;
+        entry->depth = s->depth;
+        entry->reserved = 0;
+        memcpy(entry->pcs, s->pcs, s->depth * sizeof(uint64_t));
+        ht_log_publish(&entry->entry, position);
+    }
+    if (!id) return lose(b, HT_LOSS_TABLE_FULL, HT_ID_TABLE_FULL);
+    if (kept && !keep(s, id)) return lose(b, HT_LOSS_NO_MEMORY, HT_ID_LOG_FULL);
+    if (s->flags & HT_STACK_TRUNCATED) ht_books_lose(b, HT_LOSS_DEPTH, 1);
+    if (s->guesses) ht_books_lose(b, HT_LOSS_UNWIND_GUESS, s->guesses);
+    return id;
+}
+
+uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
+    if (!t) return lose(b, HT_LOSS_NO_MEMORY, HT_ID_NO_STACK);
+    uint64_t sp = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+    // A capture is under way below whose frame we are: a signal handler. (One left by longjmp has its frame below ours.)
+    if (t->capture_sp && sp < t->capture_sp) return lose(b, HT_LOSS_NESTED, HT_ID_NESTED);
+    t->capture_sp = sp;
+    ht_compiler_barrier();
+    ht_unwind(caller, &t->scratch);
+    struct stack_hash h = hash_of(&t->scratch);
+    uint32_t id = find(h);
+    if (ht_unlikely(!id)) {
+        id = add_stack(b, &t->scratch);
+        if (id >= HT_FIRST_STACK_ID) id = enter(h, id);
+    }
+    ht_compiler_barrier();
+    t->capture_sp = 0;
+    return id;
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// stacks.h: stack -> id. A stack is known by two independent hashes of its return addresses (96 bits); its addresses are
+// written to the log once.
+#ifndef HEAPTIDE_STACKS_H
+#define HEAPTIDE_STACKS_H
+
+#include "thread.h"
+
+bool ht_stacks_init(struct ht_books *b); // a fresh table
+// Captures the stack of `caller` and gives its id, or one of the special ids (then the loss is counted).
+uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller);
+
+// ---- For .heap files, which are written from inside: the addresses stay in memory ---------------------------------------
+struct ht_kept_stack {
+    uint32_t depth;
+    uint32_t reserved;
+    uint64_t pcs[];
+};
+void ht_stacks_keep(void);                               // from now on
+const struct ht_kept_stack *ht_stacks_kept(uint32_t id); // NULL: a special id, or not kept
+
+#endif

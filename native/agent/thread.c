@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
+#include "thread.h"
+
+#include <pthread.h>
+
+__thread struct ht_tls ht_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static pthread_key_t key;
+static bool have_key;
+static struct ht_thread *free_list;
+static uint32_t free_list_busy;
+
+static bool try_lock(void) { return !__atomic_exchange_n(&free_list_busy, 1, __ATOMIC_ACQUIRE); }
+static void unlock(void) { __atomic_store_n(&free_list_busy, 0, __ATOMIC_RELEASE); }
+
+// The thread ends. Destructors that come after this one may allocate again: then it starts anew.
+static void thread_ends(void *data) {
+    struct ht_thread *t = data;
+    ht_tls.thread = NULL;
+    ht_tls.left = 0;
+    ht_tls.interval = 0;
+    if (t->books && t->books == ht_books_now()) ht_books_return_lane(t->books, t->lane_number);
+    t->books = NULL;
+    for (int i = 0; i < 1000 && !try_lock(); i++) // contended for a thousand turns: its pages are lost, nobody waits
+        if (i == 999) return;
+    t->next_free = free_list;
+    free_list = t;
+    unlock();
+}
+
+bool ht_threads_init(void) {
+    if (!have_key) have_key = pthread_key_create(&key, thread_ends) == 0;
+    return have_key;
+}
+
+void ht_threads_after_fork(void) {
+    free_list_busy = 0;
+    if (ht_tls.thread) {
+        ht_tls.thread->books = NULL;
+        ht_tls.thread->capture_sp = 0;
+    }
+}
+
+static HT_COLD struct ht_thread *make_thread(void) {
+    struct ht_thread *t = NULL;
+    if (try_lock()) {
+        t = free_list;
+        if (t) free_list = t->next_free;
+        unlock();
+    }
+    if (!t) {
+        t = ht_sys_map(sizeof *t);
+        if (!t) return NULL;
+        ht_memory_used(HT_MEMORY_THREADS, sizeof *t);
+    }
+    t->capture_sp = 0;
+    ht_tls.thread = t;
+    if (have_key) pthread_setspecific(key, t); // may allocate: by now this thread has its state
+    return t;
+}
+
+static HT_COLD void join_books(struct ht_thread *t, struct ht_books *b) {
+    t->lane_number = ht_books_take_lane(b, (uint64_t)ht_sys_gettid());
+    t->lane = ht_books_lane(b, t->lane_number);
+    t->operation_sp = 0;
+    t->books = b;
+}
+
+struct ht_thread *ht_thread_now(struct ht_books *b) {
+    struct ht_thread *t = ht_tls.thread;
+    if (ht_unlikely(!t)) t = make_thread();
+    if (ht_unlikely(t && t->books != b)) join_books(t, b);
+    return t;
+}
+
+void ht_operation_add_double(const struct ht_operation *o, double *sum, double value) {
+    if (!o->shared) {
+        *sum += value;
+        return;
+    }
+    double old = *sum, new;
+    do new = old + value;
+    while (!__atomic_compare_exchange(sum, &old, &new, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// thread.h: what the agent keeps for a thread, and the window of one operation in the books.
+#ifndef HEAPTIDE_THREAD_H
+#define HEAPTIDE_THREAD_H
+
+#include "books.h"
+#include "unwind.h"
+
+// Correct when zeroed: a thread's first allocation takes the slow path, which finds out what is to be done.
+struct ht_tls {
+    size_t left;       // bytes until the next sample; an allocation of n with n < left takes the fast path
+    uint64_t interval; // the mean interval `left` was drawn with; 0: nothing drawn yet
+    uint64_t random;   // the generator's state; 0: not seeded
+    struct ht_thread *thread;
+};
+extern __thread struct ht_tls ht_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+// A dormant thread looks again whether there is something to do after this many bytes.
+enum { HT_DORMANT_BYTES = 64 << 10 };
+
+struct ht_thread {
+    struct ht_thread *next_free;
+    struct ht_books *books; // whose lane it holds
+    struct ht_lane *lane;
+    uint32_t lane_number;  // 0: shared with other threads
+    uint64_t operation_sp; // stack pointer of the operation under way, see ht_operation_begin
+    uint64_t capture_sp;   // stack pointer of the capture under way, or 0
+    struct ht_unwind_scratch scratch;
+};
+
+bool ht_threads_init(void);
+// This thread's state, with a lane of the books `b`; NULL: no memory.
+struct ht_thread *ht_thread_now(struct ht_books *b);
+void ht_threads_after_fork(void);
+
+// ---- The window of an operation ---------------------------------------------------------------------------------------
+//
+// It covers the counter and the block's record, never the real malloc or free. A signal handler may begin an operation
+// inside another one: it is part of that one's window. A handler may also leave by longjmp; then the abandoned operation's
+// stack pointer lies below ours, and the window is ours.
+struct ht_operation {
+    struct ht_lane *lane;
+    unsigned buffer, parity;
+    bool shared, outermost;
+};
+
+static inline void ht_operation_begin(struct ht_books *b, struct ht_thread *t, struct ht_operation *ret) {
+    uint64_t sp = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+    ret->lane = t ? t->lane : ht_books_lane(b, 0);
+    ret->shared = !t || t->lane_number == 0;
+    uint64_t epoch = __atomic_load_n(&b->control->epoch, __ATOMIC_ACQUIRE);
+    if (ret->shared) {
+        for (;;) { // locked adds are full barriers: the second look decides
+            ret->parity = epoch & 1;
+            __atomic_fetch_add(&ret->lane->inside[ret->parity], 1, __ATOMIC_SEQ_CST);
+            uint64_t again = __atomic_load_n(&b->control->epoch, __ATOMIC_ACQUIRE);
+            if (again == epoch) break;
+            __atomic_fetch_sub(&ret->lane->inside[ret->parity], 1, __ATOMIC_SEQ_CST);
+            epoch = again;
+        }
+    } else {
+        uint64_t seq = ret->lane->seq;
+        ret->outermost = !(seq & 1) || sp > t->operation_sp;
+        if (ret->outermost) {
+            t->operation_sp = sp;
+            __atomic_store_n(&ret->lane->seq, seq + 1 + (seq & 1), __ATOMIC_RELAXED);
+        }
+        ht_compiler_barrier(); // the recorder's membarrier orders this store before the load
+        epoch = __atomic_load_n(&b->control->epoch, __ATOMIC_ACQUIRE);
+    }
+    ret->buffer = (unsigned)(epoch & 1) | (unsigned)__atomic_load_n(&ht_gate->phase, __ATOMIC_RELAXED);
+}
+
+static inline void ht_operation_end(const struct ht_operation *o) {
+    if (o->shared)
+        __atomic_fetch_sub(&o->lane->inside[o->parity], 1, __ATOMIC_SEQ_CST);
+    else if (o->outermost)
+        __atomic_store_n(&o->lane->seq, o->lane->seq + 1, __ATOMIC_RELEASE);
+}
+
+static inline void ht_operation_add(const struct ht_operation *o, uint64_t *counter, uint64_t n) {
+    if (ht_unlikely(o->shared))
+        __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+    else
+        ht_add_local(counter, n);
+}
+
+// Adds to a sum of doubles that only this lane writes, or, in the shared lane, many do.
+void ht_operation_add_double(const struct ht_operation *o, double *sum, double value);
+
+#endif
