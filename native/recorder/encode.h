@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// encode.h: totals and stacks as the bytes of format.h's records. No file, no process: bytes in, bytes out.
+#ifndef HEAPTIDE_ENCODE_H
+#define HEAPTIDE_ENCODE_H
+
+#include "format.h"
+#include "tally.h"
+#include "util.h"
+
+// A SNAPSHOT payload of what changed in `phases`. `head` has everything but columns and count filled in.
+// `ids` is working memory. False: no memory.
+bool encode_snapshot(const struct tally *tally, uint32_t phases, struct ht_rec_snapshot head, struct buf *ids,
+                     struct buf *ret);
+
+// A STACKS payload that grows stack by stack. Correct when zeroed.
+struct stack_batch {
+    struct buf payload;
+    uint32_t count;
+    uint32_t last_id;
+    struct buf last; // the previous stack's addresses, leaf first, as uint64_t
+};
+void stack_batch_deinit(struct stack_batch *batch);
+void stack_batch_clear(struct stack_batch *batch);
+void stack_batch_add(struct stack_batch *batch, uint32_t id, uint32_t flags, const uint64_t *pcs, uint32_t depth);
+// The finished payload; NULL when it holds no stack or memory failed.
+const struct buf *stack_batch_finish(struct stack_batch *batch);
+
+#endif

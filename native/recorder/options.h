@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// options.h: what the recorder was asked for, by its command line or by HEAPTIDE_* variables (the former wins).
+#ifndef HEAPTIDE_OPTIONS_H
+#define HEAPTIDE_OPTIONS_H
+
+#include "util.h"
+
+enum form { FORM_COMMAND, FORM_FOLLOW, FORM_SERVE };
+
+struct options {
+    enum form form;
+    const char *output; // directory and pattern of the captures' names
+    const char *agent;  // NULL: libheaptide.so beside the recorder
+    const char *name;   // what to call a program that was gone before it could be looked at
+    const char *sample; // handed on to the agent as it is
+    bool exact;
+    bool children;
+    uint64_t every_ns; // 0: stretched by age, and by growth
+    uint64_t budget;   // 0: none
+    int signal;
+    int listen_fd;         // FORM_FOLLOW
+    int control_fd;        // FORM_SERVE, -1: none
+    char **command;        // FORM_COMMAND
+    struct buf complaints; // NUL-terminated texts: values that could not be read
+};
+
+// Reads environment and arguments. Returns -1 to go on, else the exit status (after --help or a mistake).
+int options_init(struct options *options, int argc, char **argv);
+
+#endif
