@@ -97,6 +97,11 @@ static void books_failed(struct image *image, const char *why) {
     image->stage = ENDING_NOTES;
 }
 
+// `now` may be older than the image: it is read once a round, before registrations are taken.
+static uint64_t age_of(const struct image *image, uint64_t now) {
+    return now > image->registered_ns ? now - image->registered_ns : 0;
+}
+
 // ---- Snapshots ------------------------------------------------------------------------------------------------------
 
 static void keep_numbers(struct image *image, uint32_t phases) {
@@ -190,7 +195,7 @@ static uint16_t snapshot_due(struct image *image, uint64_t now) {
 
 static uint64_t time_between(const struct image *image, uint64_t now) {
     if (image->options->every_ns) return image->options->every_ns;
-    uint64_t age = now - image->registered_ns;
+    uint64_t age = age_of(image, now);
     return max_u64(250 * NS_PER_MS, min_u64(age / 40, 10 * NS_PER_S));
 }
 
@@ -254,10 +259,11 @@ static bool (*const STAGES[])(struct image *) = {
     [ENDING_END] = record_end,
 };
 
-// A wrapper such as `env` or `sh -c` leaves nothing behind.
+// A wrapper such as `env` or `sh -c` leaves nothing behind: what it held is gone with its image.
 static bool leaves_nothing(const struct image *image) {
-    bool young = image->writer.fd < 0 && image->ended.boottime_ns - image->registered_ns < YOUNG_NS;
-    return young && !image->primary && !image->numbers.allocated_bytes && image->cause != HT_END_BOOKS;
+    bool young = image->writer.fd < 0 && age_of(image, image->ended.boottime_ns) < YOUNG_NS;
+    bool empty = !image->numbers.allocated_bytes && image->cause != HT_END_BOOKS;
+    return young && !image->primary && (empty || image->cause == HT_END_EXEC);
 }
 
 static void end_step(struct image *image, uint64_t now) {
@@ -315,7 +321,7 @@ static void look_at_image(struct image *image, uint64_t now) {
 // ---- The tick -------------------------------------------------------------------------------------------------------
 
 static uint64_t tick_ns(const struct image *image, uint64_t now) {
-    uint64_t age = now - image->registered_ns;
+    uint64_t age = age_of(image, now);
     return (age < 10 * NS_PER_S ? 10 : age < 100 * NS_PER_S ? 50 : 250) * (uint64_t)NS_PER_MS;
 }
 
@@ -333,7 +339,7 @@ static void tick_recording(struct image *image, uint64_t now) {
     if (image->state == IMAGE_RECORDING && filling && now >= image->retry_ns && !image->over_budget &&
         !drain(image, false))
         image->retry_ns = now + RETRY_NS;
-    if (now - image->registered_ns >= YOUNG_NS && now >= image->retry_ns && !writer_settle(&image->writer))
+    if (age_of(image, now) >= YOUNG_NS && now >= image->retry_ns && !writer_settle(&image->writer))
         image->retry_ns = now + RETRY_NS;
 }
 

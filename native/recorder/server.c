@@ -86,6 +86,9 @@ static void add_image(struct server *s, const struct hello *hello) {
         s->refused++;
         return;
     }
+    if (before && before->writer.fd < 0)
+        image_note(image, NOTE_SAID, "%s ran here before, for less than a second, and has no capture of its own",
+                   before->process.name);
     image->awaits_status = s->control_fd >= 0 && (hello->pid == s->started_pid || !s->started_pid);
     s->registered++;
     s->image_count++;
