@@ -7,6 +7,7 @@ pygraphviz (which brings Graphviz along) comes first, then a `dot` of the system
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def draw(source: str, form: str, *, time_limit: float = TIME_LIMIT) -> bytes:
             failures.append(f"{name}: {error.strerror}")
             continue
         if run.returncode == 0 and run.stdout:
-            return run.stdout
+            return with_page_size(run.stdout) if form == "ps" else run.stdout
         failures.append(f"{name}: {_last_line(run.stderr) or f'ended with status {run.returncode}'}")
     if failures:
         raise NothingToShow(
@@ -62,6 +63,19 @@ def _programs(form: str) -> Iterator[tuple[str, Sequence[str]]]:
     system = shutil.which("dot")
     if system is not None:
         yield system, [system, f"-T{form}"]
+
+
+def with_page_size(drawn: bytes) -> bytes:
+    """Graphviz's PostScript on one page of the graph's own size; it says nothing, and viewers would take A4 and cut."""
+    boxes = re.findall(rb"^%%BoundingBox: (\d+) (\d+) (\d+) (\d+)\r?$", drawn, re.MULTILINE)
+    if not boxes:
+        return drawn
+    left, bottom, right, top = map(int, boxes[-1])
+    size = b"%d %d" % (left + right, bottom + top)  # the same margin on the far sides
+    media = b"%%DocumentMedia: graph " + size + b" 0 () ()\n%%EndComments"
+    setup = b"%%PageOrientation: Portrait\n%%PageMedia: graph\n%%BeginPageSetup\n<< /PageSize [" + size + b"] >>"
+    setup += b" setpagedevice\n%%EndPageSetup"
+    return drawn.replace(b"%%EndComments", media, 1).replace(b"%%PageOrientation: Portrait", setup, 1)
 
 
 def _last_line(text: bytes) -> str:
