@@ -79,7 +79,8 @@ def record(kind: int, payload: bytes, flags: int = 0, *, crc: int | None = None,
 def encode_stacks(stacks: Sequence[tuple[int, Sequence[int]] | tuple[int, Sequence[int], int]]) -> bytes:
     """A STACKS payload: (id, addresses leaf first[, flags]) each."""
     out = bytearray(struct.pack("<II", len(stacks), 0))
-    previous_id, previous = 0, []
+    previous_id = 0
+    previous: list[int] = []
     for stack_id, leaf_first, *flags in stacks:
         root_first = list(leaf_first)[::-1]
         keep = 0

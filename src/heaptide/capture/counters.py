@@ -100,7 +100,9 @@ class CounterLog:
         owner = np.searchsorted(self._starts, entries, side="right") - 1
         order = np.argsort(owner, kind="stable")
         owners, begins = np.unique(owner[order], return_index=True)
-        for index, group in zip(owners.tolist(), np.split(order, begins[1:]), strict=True):
+        ends = np.append(begins[1:], len(order))
+        for index, begin, end in zip(owners.tolist(), begins.tolist(), ends.tolist(), strict=False):
+            group = order[begin:end]
             out[group] = self._snapshots[index].columns[name][entries[group] - self._starts[index]]
         return out
 

@@ -101,7 +101,7 @@ def place_stacks(records: Iterable[Record], wanted: Container[int]) -> dict[int,
         elif isinstance(record, StacksRecord):
             for row, stack_id in enumerate(record.ids.tolist()):
                 if stack_id in wanted and stack_id not in stacks:
-                    addresses = record.addresses(row, None if frames_left > 0 else _LEAF_FRAMES)
+                    addresses = record.addresses(row, fmt.MAX_DEPTH if frames_left > 0 else _LEAF_FRAMES)
                     frames_left -= len(addresses)
                     cut = bool(int(record.flags[row]) & fmt.STACK_TRUNCATED) or len(addresses) < record.depth(row)
                     stacks[stack_id] = PlacedStack(_places(addresses, mappings, known), cut)

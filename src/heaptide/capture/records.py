@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heaptide.capture import format as fmt
+from heaptide.capture.format import MAX_DEPTH, SnapshotKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +97,15 @@ class StacksRecord:
         """How many frames a stack has; at most MAX_DEPTH."""
         return int(self.keep[row] + self.run_length[row])
 
-    def addresses(self, row: int, most: int | None = None) -> list[int]:
-        """The addresses of a stack as the capture holds them (return addresses), leaf first; at least the leaf-most
-        `most` of them when that is given, and not many more."""
+    def addresses(self, row: int, most: int = MAX_DEPTH) -> list[int]:
+        """The addresses of a stack as the capture holds them (return addresses), leaf first; the leaf-most `most`."""
         frames: list[int] = []
-        wanted = self.depth(row)
-        while row >= 0 and (most is None or len(frames) < most):
-            start, keep = int(self.run_start[row]), int(self.keep[row])
-            frames.extend(self.pcs[start : start + wanted - keep][::-1].tolist())
-            wanted, row = keep, int(self.base[row])
+        above = self.depth(row)  # frames from the root up to and with the next one to take
+        while row >= 0 and len(frames) < most:
+            keep, start = int(self.keep[row]), int(self.run_start[row])
+            lowest = max(keep, above - (most - len(frames)))
+            frames.extend(self.pcs[start + lowest - keep : start + above - keep][::-1].tolist())
+            above, row = keep, int(self.base[row])
         return frames
 
 
@@ -115,7 +115,7 @@ class SnapshotRecord:
 
     offset: int
     number: int
-    kind: fmt.SnapshotKind
+    kind: SnapshotKind
     flags: int
     realtime_ns: int
     boottime_ns: int
