@@ -68,11 +68,12 @@ def choose(path: str | None, at: str, base: str | None, search: Sequence[str] = 
 
     if not Path(base).is_file():
         earlier = series.moment(base)
-        words = headings.moment(earlier)
+        words = f"what there was at {headings.moment(earlier)}"
         return Chosen(series, profile - series.at(earlier), moment, words, _unread(series))
     other = open_series(base, search)
     other_moment = other.moment(at)
-    words = f"{headings.moment(other_moment)} in {base}"
+    when = headings.moment(other_moment)
+    words = f"{base} at {when}" if when else base
     return Chosen(series, profile - other.at(other_moment), moment, words, _unread(series) + _unread(other))
 
 

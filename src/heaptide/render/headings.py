@@ -17,9 +17,12 @@ VALUE_WORDS = {
 
 
 def moment(snapshot: Snapshot) -> str:
-    """A moment as snapshot number, wall clock and offset: ``#12 2026-11-22 21:30:11 +00:12.3 (shutdown)``."""
+    """A moment as snapshot number, wall clock and offset: ``#12 2026-11-22 21:30:11 +00:12.3 (shutdown)``.
+
+    Nothing for a foreign file, which has only one.
+    """
     if snapshot.kind == "file":
-        return "the file's only moment"
+        return ""
     clock = datetime.fromtimestamp(snapshot.realtime_ns / 1e9).astimezone()
     return f"#{snapshot.number} {clock:%Y-%m-%d %H:%M:%S} {units.offset(snapshot.offset_s)} ({snapshot.kind})"
 
@@ -27,5 +30,7 @@ def moment(snapshot: Snapshot) -> str:
 def heading(series: Series, value: str, at: Snapshot, base: str | None = None) -> list[str]:
     """What a table shows: the file and the value, then the moment and, in a difference, what was subtracted."""
     lines = [f"{names.base_name(series.path)}: {VALUE_WORDS.get(value, value)}"]
-    lines.append(f"at {moment(at)}" + (f", less what there was at {base}" if base else ""))
-    return lines
+    when = [f"at {words}" for words in [moment(at)] if words]
+    if base is not None:
+        when.append(f"less {base}")
+    return [*lines, *([", ".join(when)] if when else [])]

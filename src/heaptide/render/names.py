@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable
 
 from heaptide.analysis.places import Place
@@ -69,11 +70,12 @@ def frame_name(frame: Frame) -> tuple[str, str]:
 
 
 def reasons(places: Iterable[Place]) -> list[str]:
-    """Why places have no name: one line for each module and reason, in order of first appearance."""
-    found: dict[str, None] = {}
+    """Why places have no name: one line for each module and reason, addresses left out, in order of appearance."""
+    found: dict[str, int] = {}
     for place in places:
-        if place.unresolved is not None and place.module is not None:
-            found[f"{base_name(place.module)}: {place.unresolved}"] = None
-        elif place.unresolved is not None and place.address is not None:
-            found[place.unresolved] = None
-    return list(found)
+        if place.unresolved is None or (place.module is None and place.address is None):
+            continue
+        why = re.sub(r"\b0x[0-9a-f]+\b", "the address", place.unresolved)
+        line = f"{base_name(place.module)}: {why}" if place.module is not None else why
+        found[line] = found.get(line, 0) + 1
+    return [line if times == 1 else f"{line} ({times} times)" for line, times in found.items()]

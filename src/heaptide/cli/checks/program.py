@@ -136,9 +136,7 @@ def _same_kind(path: Path, elf: Elf, loader: str) -> Iterator[Finding]:
             "build the agent for it",
         )
     if "ld-musl" in loader:
-        yield Finding(
-            "problem", "musl", f"{path} uses musl, the agent is built for glibc", "build the agent with musl-gcc"
-        )
+        yield Finding("problem", "musl", f"{path} uses musl, the agent glibc", "build the agent with musl-gcc")
 
 
 def _own_allocator(path: Path, elf: Elf) -> Iterator[Finding]:

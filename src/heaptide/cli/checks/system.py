@@ -21,6 +21,7 @@ _MEMBARRIER = {"x86_64": 324, "i686": 375, "aarch64": 283, "armv7l": 389, "riscv
 _GLOBAL_EXPEDITED = 1 << 1
 _BOOKS_BYTES = 1 << 30
 """Far more than the books' file ever takes; a limit above it is no limit."""
+_LIMITS = (("AS", "-v", resource.RLIMIT_AS, 8 * _BOOKS_BYTES), ("FSIZE", "-f", resource.RLIMIT_FSIZE, _BOOKS_BYTES))
 
 
 def findings() -> Iterator[Finding]:
@@ -109,18 +110,13 @@ def limits() -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", "overcommit", f"vm.overcommit_memory={policy or '?'}")
-    for name, limit, least in (
-        ("AS", resource.RLIMIT_AS, 8 * _BOOKS_BYTES),
-        ("FSIZE", resource.RLIMIT_FSIZE, _BOOKS_BYTES),
-    ):
+    for name, flag, limit, least in _LIMITS:
         soft, _ = resource.getrlimit(limit)
+        check = f"rlimit-{name.lower()}"
         if soft != resource.RLIM_INFINITY and soft < least:
-            flag = {"AS": "-v", "FSIZE": "-f"}[name]
-            yield Finding(
-                "warn", f"rlimit-{name.lower()}", f"RLIMIT_{name} is {units.size(soft)}", f"ulimit {flag} unlimited"
-            )
+            yield Finding("warn", check, f"RLIMIT_{name} is {units.size(soft)}", f"ulimit {flag} unlimited")
         else:
-            yield Finding("ok", f"rlimit-{name.lower()}", f"RLIMIT_{name} is wide enough")
+            yield Finding("ok", check, f"RLIMIT_{name} is wide enough")
 
 
 def cgroup() -> Iterator[Finding]:
