@@ -110,9 +110,9 @@ class ElfWriter:
             body += contents
         body += bytes(-(at + len(body)) % 8)
         ident = b"\x7fELF" + bytes((2 if self.is64 else 1, 1 if self.order == "<" else 2, 1)) + bytes(9)
-        shoff, size = at + len(body), self.layout
-        counts = (size.phdr.size, len(self.loads), size.shdr.size, len(headers), len(headers) - 1)
-        head = size.ehdr.pack(self.type, self.machine, 1, 0, phoff, shoff, 0, 16 + size.ehdr.size, *counts)
+        layout, shoff = self.layout, at + len(body)
+        counts = (layout.phdr.size, len(self.loads), layout.shdr.size, len(headers), len(headers) - 1)
+        head = layout.ehdr.pack(self.type, self.machine, 1, 0, phoff, shoff, 0, at, *counts)
         return ident + head + body + b"".join(headers)
 
     def _phdr(self, vaddr: int, memsz: int, flags: int) -> bytes:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mend of .debug_line, on a real product of gas and GNU ld that `symbolic` by itself gets wrong.
 
-Two units define the same template function in different sizes, so that ld cannot map the discarded copy onto the kept one
-and leaves its line sequence at address 0. A `.loc ... view -0` at an address that already has a line makes gas emit
+Two units define the same template function in different sizes, so that ld cannot map the discarded copy onto the kept
+one and leaves its line sequence at address 0. A `.loc ... view -0` at an address that already has a line makes gas emit
 DW_LNE_set_address a second time in that sequence.
 """
 

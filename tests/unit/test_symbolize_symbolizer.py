@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from heaptide.symbolize import Level, Module, SourceFrame, Symbolizer
 from heaptide.symbolize.elf import EM_X86_64, ET_DYN, ET_EXEC
@@ -210,8 +212,9 @@ def test_split_dwarf_is_said(tmp_path: Path, need: Callable[..., None]) -> None:
     need("cc")
     for version in ("-gdwarf-5", "-gdwarf-4"):
         library = compile_library(tmp_path, "-gsplit-dwarf", version)
-        problems = Symbolizer(cache_dir=tmp_path / "cache").report(module_of(library)).problems
-        assert any("split DWARF" in problem for problem in problems)
+        report = Symbolizer(cache_dir=tmp_path / "cache").report(module_of(library))
+        assert any("split DWARF" in problem for problem in report.problems)
+        assert (report.level, report.hint) == (Level.SYMBOLS, "build without -gsplit-dwarf")
     plain = compile_library(tmp_path)
     assert Symbolizer(cache_dir=tmp_path / "cache").report(module_of(plain)).problems == ()
 
@@ -222,3 +225,28 @@ def test_a_supplementary_file_is_said(tmp_path: Path) -> None:
     path.write_bytes(ElfWriter().text().add(Part(".debug_info", bytes(16))).add(link).build())
     problems = Symbolizer(cache_dir=tmp_path / "cache").report(Module(str(path))).problems
     assert any("/usr/lib/debug/.dwz/x.debug" in problem for problem in problems)
+
+
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=6)), max_size=6),
+    cut=st.floats(0.01, 1),
+)
+def test_no_damage_to_a_file_is_raised(
+    library: Path, tmp_path: Path, edits: list[tuple[float, bytes]], cut: float
+) -> None:
+    """Whatever a debug file is made of, an address gets frames or a reason."""
+    raw = bytearray(library.read_bytes())
+    for place, new in edits:
+        at = int(place * len(raw))
+        raw[at : at + len(new)] = new
+    spoilt = tmp_path / "spoilt.so"
+    spoilt.write_bytes(raw[: int(cut * len(raw))] if cut < 0.5 else raw)
+    symbolizer = Symbolizer(cache_dir=tmp_path / "cache")
+    for module in (Module(str(spoilt)), Module(str(spoilt), image_of(library).elf.build_id)):
+        for frames in symbolizer.resolve(module, [0, 0x1000, 0x1100, 0x1105, 0x1110, 1 << 63]):
+            assert frames
+            assert all(frame.function or frame.unresolved for frame in frames)
+        symbolizer.report(module)

@@ -72,7 +72,7 @@ class Finder:
         found = Found(module, fileless=_fileless(module.path))
         build = _build_check(module)
         for path in self._binary_paths(found):
-            image = _try(found, path, (build,))
+            image = _try(found, path, (build, _sound_check))
             if image is not None:
                 found.binary = image
                 break
@@ -105,8 +105,9 @@ class Finder:
             if self._take_debug(found, path, (build, _debug_info_check)):
                 return
         if found.binary is not None and (link := found.binary.elf.debuglink) is not None:
-            for path in self._link_paths(found.binary.path, link[0]):
-                if self._take_debug(found, path, (build, _crc_check(link[1]), _debug_info_check)):
+            name, crc = link
+            for path in self._link_paths(found.binary.path, name):
+                if self._take_debug(found, path, (build, _debug_info_check, _crc_check(crc))):
                     return
 
     def _take_debug(self, found: Found, path: str, checks: tuple[Check, ...]) -> bool:
@@ -212,6 +213,12 @@ def _build_check(module: Module) -> Check:
 def _loads(phdrs: tuple[Phdr, ...]) -> list[tuple[int, int]]:
     """What a separated debug file still shares with its binary: where each segment lies and how long it is."""
     return [(phdr.vaddr, phdr.memsz) for phdr in phdrs if phdr.type == PT_LOAD]
+
+
+def _sound_check(image: Image) -> Attempt | None:
+    """Reads what is asked of a binary later, so that damage shows now (as ElfError)."""
+    _ = (image.elf.sections, image.elf.debuglink)
+    return None
 
 
 def _debug_info_check(image: Image) -> Attempt | None:

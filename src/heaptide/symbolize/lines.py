@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import io
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import IO, Any, Protocol, cast
 
@@ -66,14 +66,7 @@ class LineTable:
             return ()
         last = len(found) - 1
         return tuple(
-            SourceFrame(
-                function=demangle(location.symbol) if location.symbol else None,
-                file=location.full_path,
-                line=location.line or None,
-                inlined=i != last,
-                unresolved=None if location.symbol else "the debug info names no function here",
-            )
-            for i, location in enumerate(found)
+            _frame(location.symbol, location.full_path, location.line, i != last) for i, location in enumerate(found)
         )
 
     def _from_disk(self, image: Image, build_id: bytes, disk: DiskCache) -> _SymCache:
@@ -107,6 +100,14 @@ class LineTable:
             return cast(_SymCache, next(archive.iter_objects()).make_symcache())
         except (_symbolic("exceptions").SymbolicError, StopIteration) as error:
             raise BadDebugInfo(f"the debug info of {image.path} cannot be read: {error}") from error
+
+
+@lru_cache(maxsize=1 << 16)
+def _frame(symbol: str, path: str | None, line: int, inlined: bool) -> SourceFrame:
+    """One frame for each place, however many addresses share it. Line 0 is DWARF for "no line"."""
+    if not symbol:
+        return SourceFrame(None, path, line or None, inlined, "the debug info names no function here")
+    return SourceFrame(demangle(symbol), path, line or None, inlined)
 
 
 def _symbolic(module: str) -> Any:

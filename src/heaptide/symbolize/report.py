@@ -10,21 +10,24 @@ from .packages import debug_package
 from .splitdwarf import is_split
 
 
-def describe(found: Found, level: Level, has_lines: bool) -> ModuleReport:
+def describe(found: Found, *, has_lines: bool, has_symbols: bool) -> ModuleReport:
     """The report on one module. Asks dpkg, so it is made when wanted and not for every module."""
     problems = [*_file_problems(found), *found.problems]
+    split = False
     if found.debug is not None:
-        problems += _debug_info_problems(found.debug.elf, found.debug.path)
+        limits, split = _debug_info_limits(found.debug.elf, found.debug.path)
+        has_lines = has_lines and not split
+        problems += limits
     elif found.binary is not None:
         problems.append(f"{found.binary.path} has no debug info, and no debug file was found: no lines, no inlining")
     return ModuleReport(
         module=found.module,
-        level=level,
+        level=Level.LINES if has_lines else Level.SYMBOLS if has_symbols else Level.NOTHING,
         binary=found.binary.path if found.binary else None,
         debug_file=found.debug.path if found.debug and has_lines else None,
         attempts=tuple(found.attempts),
         problems=tuple(problems),
-        hint=_hint(found, has_lines),
+        hint=_hint(found, has_lines, split),
     )
 
 
@@ -39,23 +42,25 @@ def _file_problems(found: Found) -> list[str]:
     return problems
 
 
-def _debug_info_problems(elf: Elf, path: str) -> list[str]:
+def _debug_info_limits(elf: Elf, path: str) -> tuple[list[str], bool]:
+    """What is missing from this debug info, and whether it was split off altogether."""
+    limits, split = [], False
     try:
-        problems = []
         if elf.altlink is not None:
-            problems.append(
-                f"{path} shares debug info with {elf.altlink} (dwz), which is not read: inlined calls may lack names"
-            )
-        if is_split(elf):
-            problems.append(f"{path} has its debug info in .dwo files (split DWARF), which are not read: no lines")
-        return problems
+            limits.append(f"{path} shares debug info with {elf.altlink} (dwz), not read: inlined calls may lack names")
+        split = is_split(elf)
+        if split:
+            limits.append(f"{path} has its debug info in .dwo files (split DWARF), which are not read: no lines")
     except ElfError as error:
-        return [f"{path}: {error}"]
+        limits.append(f"{path}: {error}")
+    return limits, split
 
 
-def _hint(found: Found, has_lines: bool) -> str | None:
+def _hint(found: Found, has_lines: bool, split: bool) -> str | None:
     if has_lines or found.fileless is not None:
         return None
+    if found.debug is not None:
+        return "build without -gsplit-dwarf" if split else f"replace {found.debug.path}, which is damaged"
     if found.binary is not None:
         package = debug_package(found.binary.path)
         return f"install {package}" if package else "put the unstripped file or its .debug file into a search directory"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .answers import Level, Module, ModuleReport, Outcome, SourceFrame
+from .answers import Module, ModuleReport, Outcome, SourceFrame
 from .debugfiles import Finder, Found
 from .demangle import demangle
 from .elf import ElfError
@@ -86,8 +86,7 @@ class _Resolver:
     def report(self) -> ModuleReport:
         with self._lock:
             found = self._load()
-            level = Level.LINES if self._lines else Level.SYMBOLS if len(self._table(found)) else Level.NOTHING
-            return describe(found, level, bool(self._lines))
+            return describe(found, has_lines=self._lines is not None, has_symbols=len(self._table(found)) > 0)
 
     def _load(self) -> Found:
         if self._found is None:
