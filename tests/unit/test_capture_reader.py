@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import time
 
@@ -95,7 +96,7 @@ def test_a_flipped_byte_is_found_and_named():
     capture = every_kind()
     data, borders = capture.data(), capture.offsets()
     sound = read(data)
-    for number, (begin, end) in enumerate(zip(borders, borders[1:], strict=False)):
+    for number, (begin, end) in enumerate(itertools.pairwise(borders)):
         damaged = bytearray(data)
         damaged[begin + 17 if end - begin > 17 else begin] ^= 0x40
         recording = read(bytes(damaged))

@@ -67,7 +67,7 @@ def test_fifty_thousand_stacks_take_about_a_second():
 
 
 def test_shared_roots_cost_no_memory():
-    """Two bytes of address and four of head for each stack of 1000 frames: nothing is laid out until it is asked for."""
+    """Six bytes for each stack of 1000 frames: nothing is laid out before it is asked for."""
     deep = [(16 + number, [0x2000 + number % 2, *range(0x1000, 0x1000 + 999)]) for number in range(2000)]
     record = decode_stacks(memoryview(encode_stacks(deep)), 0)
     assert record.pcs.nbytes < 40_000

@@ -13,7 +13,8 @@
 | `end` | the last before the final fall (below) |
 | `exit` | the one taken when the program was gone; without such a one, the last |
 
-A time before recording began, or a number that is not there, is a UsageError that says what there is.
+A time before recording began, a time of day that it did not see, or a number that is not there, is a UsageError that
+says what there is.
 
 **The final fall.** An ordinary shutdown frees what the program held, and then the last snapshots show nothing. `end` is
 what the program held before:
@@ -142,7 +143,7 @@ def _by_wall_clock(text: str, snapshots: Sequence[Snapshot], began_ns: int) -> S
         wanted = datetime.min.replace(tzinfo=UTC)
     if wanted < began.replace(microsecond=0):
         raise UsageError(
-            f"{text} lies before the recording began",
+            f"{text} lies outside the recording",
             hint=f"it ran from {began.isoformat(timespec='seconds')} to {ended.isoformat(timespec='seconds')}",
         )
     wanted_ns = int(wanted.timestamp() * 1e9)
