@@ -152,7 +152,8 @@ def _functions(elf: Elf, section: Section) -> _Columns:
     wanted = np.isin(kind, (STT_NOTYPE, STT_FUNC, STT_GNU_IFUNC)) & (table["value"] < limit) & (table["name"] != 0)
     wanted &= table["name"] < len(names)
     table, limit, kind = table[wanted], limit[wanted], kind[wanted]
-    plain = np.array([names[at : at + 1] != b"$" for at in table["name"].tolist()], bool)
+    first = np.frombuffer(names, np.uint8)[table["name"]]
+    plain = (first != 0) & ((first != ord("$")) | (kind != STT_NOTYPE))
     table, limit, kind = table[plain], limit[plain], kind[plain]
     thumb = 1 if elf.machine == EM_ARM else 0
     start = table["value"].astype(np.int64) & ~np.where(kind == STT_FUNC, thumb, 0)
