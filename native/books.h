@@ -212,7 +212,8 @@ struct ht_log_stack {
 };
 
 // HT_LOG_MODULE payload: phnum program headers of ht_phdr, then build_id_bytes bytes padded to 8, then path_bytes bytes of
-// path (no NUL) padded to 8. The main program's path is empty: the recorder knows it from /proc/PID/exe.
+// path (no NUL) padded to 8. The main program's path is what
+// /proc/self/exe named at the start; empty where that could not be read, and then the recorder asks /proc/PID/exe.
 struct ht_phdr {
     uint32_t type, flags;
     uint64_t offset, vaddr, filesz, memsz, align;

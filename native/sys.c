@@ -59,6 +59,9 @@ long ht_sys_openat(int dir, const char *path, int flags, unsigned mode) {
 }
 long ht_sys_close(int fd) { return raw3(SYS_close, fd, 0, 0); }
 long ht_sys_access(const char *path, int mode) { return raw3(SYS_faccessat, AT_FDCWD, (long)path, mode); }
+long ht_sys_readlink(const char *path, char *ret, size_t bytes) {
+    return raw6(SYS_readlinkat, AT_FDCWD, (long)path, (long)ret, (long)bytes, 0, 0);
+}
 long ht_sys_unlinkat(int dir, const char *path) { return raw3(SYS_unlinkat, dir, (long)path, 0); }
 long ht_sys_getdents(int fd, void *data, size_t bytes) { return raw3(SYS_getdents64, fd, (long)data, (long)bytes); }
 long ht_sys_getpid(void) { return raw3(SYS_getpid, 0, 0, 0); }

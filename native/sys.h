@@ -23,6 +23,7 @@ long ht_sys_openat(int dir, const char *path, int flags, unsigned mode);
 long ht_sys_read(int fd, void *data, size_t bytes);
 long ht_sys_close(int fd);
 long ht_sys_access(const char *path, int mode);
+long ht_sys_readlink(const char *path, char *ret, size_t bytes); // bytes written, no NUL
 long ht_sys_unlinkat(int dir, const char *path);
 long ht_sys_getdents(int fd, void *data, size_t bytes);
 long ht_sys_getpid(void);

@@ -31,8 +31,10 @@ static struct module *modules;
 static uint32_t module_count; // entries below are complete
 static uint32_t busy;         // one thread at a time adds; the others come again
 static uint64_t salt;
+static char main_path[4096]; // read at the start: a program may be gone before the recorder can ask for it
 
 bool ht_modules_init(void) {
+    ht_sys_readlink("/proc/self/exe", main_path, sizeof main_path - 1);
     if (!modules) modules = ht_sys_map(MODULES * sizeof *modules);
     return modules != NULL;
 }
@@ -91,7 +93,8 @@ static uint32_t flags_of(const struct object *o) {
 static uint64_t round8(uint64_t n) { return (n + 7) & ~7ull; }
 
 static bool log_module(struct ht_books *b, const struct object *o, uint32_t number) {
-    uint32_t id_bytes, path_bytes = (uint32_t)strnlen(o->path, 4095), phnum = o->phnum < 64 ? o->phnum : 64;
+    const char *path = o->path[0] ? o->path : main_path;
+    uint32_t id_bytes, path_bytes = (uint32_t)strnlen(path, 4095), phnum = o->phnum < 64 ? o->phnum : 64;
     const void *id = find_build_id(o, &id_bytes);
     uint64_t bytes =
         sizeof(struct ht_log_module) + phnum * sizeof(struct ht_phdr) + round8(id_bytes) + round8(path_bytes);
@@ -110,7 +113,7 @@ static bool log_module(struct ht_books *b, const struct object *o, uint32_t numb
     }
     char *text = (char *)(phdr + phnum);
     if (id) memcpy(text, id, id_bytes);
-    memcpy(text + round8(id_bytes), o->path, path_bytes);
+    memcpy(text + round8(id_bytes), path, path_bytes);
     ht_log_publish(entry, position);
     return true;
 }
