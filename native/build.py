@@ -30,7 +30,7 @@ OUTPUT = ROOT / "src" / "heaptide" / "_native"
 STAMPS = ROOT / "build" / "native"
 
 WARNINGS = ("-Wall", "-Wextra")
-COMMON = ("-std=gnu17", "-O2", "-g", "-pthread", f"-ffile-prefix-map={ROOT}/=")
+COMMON = ("-std=gnu17", "-O2", "-g", "-pthread", f"-ffile-prefix-map={ROOT}=.")
 SHARED_SOURCES = ("sys.c", "fold.c")  # compiled into both parts, where they exist
 
 
