@@ -79,7 +79,7 @@ struct ht_sampled_counter {
 };
 _Static_assert(sizeof(struct ht_sampled_counter) == 64, "layout");
 
-enum ht_loss { // uint64_t losses[HT_LOSS_COUNT] in the header: events, monotone
+enum ht_loss {                 // uint64_t losses[HT_LOSS_COUNT] in the header: events, monotone
     HT_LOSS_LOG_FULL,          // new stacks that found the log full
     HT_LOSS_NESTED,            // stack captures skipped inside a signal handler
     HT_LOSS_TABLE_FULL,        // new stacks beyond max_ids
@@ -96,7 +96,7 @@ enum ht_loss { // uint64_t losses[HT_LOSS_COUNT] in the header: events, monotone
     HT_LOSS_COUNT = 32,
 };
 
-enum ht_memory_kind { // uint64_t memory[HT_MEMORY_COUNT] in the header: bytes of the agent's own, now
+enum ht_memory_kind {  // uint64_t memory[HT_MEMORY_COUNT] in the header: bytes of the agent's own, now
     HT_MEMORY_BOOKS,   // populated pages of the books
     HT_MEMORY_LIVE,    // live-block map or sample table (reserved; touched pages are fewer)
     HT_MEMORY_STACKS,  // stack hash table
@@ -106,11 +106,11 @@ enum ht_memory_kind { // uint64_t memory[HT_MEMORY_COUNT] in the header: bytes o
 };
 
 enum ht_header_flag {
-    HT_FLAG_MEMBARRIER = 1,      // registered for MEMBARRIER_CMD_GLOBAL_EXPEDITED
-    HT_FLAG_ADAPTIVE = 2,        // the sampling interval doubles as samples accumulate
-    HT_FLAG_HEAPPROFILE = 4,     // the program writes .heap files as well
-    HT_FLAG_FORK_CHILD = 8,      // these books began in a fork child; parent_pid is the parent
-    HT_FLAG_NO_POPULATE = 16,    // kernel before 5.14: everything pre-touched, small layout
+    HT_FLAG_MEMBARRIER = 1,   // registered for MEMBARRIER_CMD_GLOBAL_EXPEDITED
+    HT_FLAG_ADAPTIVE = 2,     // the sampling interval doubles as samples accumulate
+    HT_FLAG_HEAPPROFILE = 4,  // the program writes .heap files as well
+    HT_FLAG_FORK_CHILD = 8,   // these books began in a fork child; parent_pid is the parent
+    HT_FLAG_NO_POPULATE = 16, // kernel before 5.14: everything pre-touched, small layout
 };
 
 struct ht_books_header {

@@ -55,7 +55,7 @@ struct ht_rec_process {
     int32_t pid;
     int32_t parent_pid;
     uint32_t uid;
-    uint32_t mode; // 1 sampled, 2 exact (enum ht_mode)
+    uint32_t mode;                // 1 sampled, 2 exact (enum ht_mode)
     uint64_t process_start_ticks; // field 22 of /proc/PID/stat, in clock ticks since boot
     uint64_t ticks_per_second;
     uint64_t started_realtime_ns; // when recording began, both clocks at the same moment
@@ -121,9 +121,9 @@ enum ht_snapshot_kind {
     HT_SNAP_EXIT = 6,     // the program is gone: the last word
 };
 enum ht_snapshot_flag {
-    HT_SNAPF_LATE = 1,    // the cut waited for a thread that did not run
-    HT_SNAPF_KILLED = 2,  // the program ended inside operations: at most one per thread may be half counted
-    HT_SNAPF_GAP = 4,     // an earlier snapshot could not be written; its changes are in this one
+    HT_SNAPF_LATE = 1,   // the cut waited for a thread that did not run
+    HT_SNAPF_KILLED = 2, // the program ended inside operations: at most one per thread may be half counted
+    HT_SNAPF_GAP = 4,    // an earlier snapshot could not be written; its changes are in this one
 };
 struct ht_rec_snapshot {
     uint32_t number; // from 1
@@ -158,7 +158,7 @@ enum ht_figure_key {
     HT_FIG_VM_SWAP = 211,
     HT_FIG_THREADS = 212, // a count
     HT_FIG_CGROUP_CURRENT = 301,
-    HT_FIG_CGROUP_MAX = 302, // 2^64 - 1: no limit
+    HT_FIG_CGROUP_MAX = 302,      // 2^64 - 1: no limit
     HT_FIG_CGROUP_OOM_KILL = 303, // a count
     HT_FIG_ROLLUP_RSS = 401,
     HT_FIG_ROLLUP_PSS = 402,
@@ -205,10 +205,10 @@ struct ht_rec_note {
 
 // END: the last record of a capture that was finished.
 enum ht_end_cause {
-    HT_END_UNKNOWN = 0, // gone; the recorder was not its parent and cannot know how
-    HT_END_EXITED = 1,  // status = exit status
-    HT_END_KILLED = 2,  // status = signal
-    HT_END_EXEC = 3,    // the image was replaced by another program
+    HT_END_UNKNOWN = 0,  // gone; the recorder was not its parent and cannot know how
+    HT_END_EXITED = 1,   // status = exit status
+    HT_END_KILLED = 2,   // status = signal
+    HT_END_EXEC = 3,     // the image was replaced by another program
     HT_END_RECORDER = 4, // the recorder was told to stop; the program may run on
     HT_END_BOOKS = 5,    // the books were damaged or refused
 };
