@@ -91,9 +91,10 @@ def _bytes_of(path: str) -> tuple[bytes, bool]:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise InputError(path, None, f"cannot be opened: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(path, None, "not a regular file", hint="name the capture, NAME.PID.tide")
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise InputError(path, None, "not a regular file", hint="name the capture, NAME.PID.tide")
         try:
             locked = _is_locked(descriptor)
             return file.read(), locked

@@ -74,7 +74,7 @@ def account_of(recording: Recording, *, live: bool = False) -> Account:
     end = next((record for record in reversed(records) if isinstance(record, EndRecord)), None)
     log = CounterLog(snapshots)
     unread = _damage_texts(recording) + _holes(snapshots) + _missing_tail(records, snapshots) + refused
-    unread += _missing_process(process) + _missing_stacks(records, log)
+    unread += ([] if live and not records else _missing_process(process)) + _missing_stacks(records, log)
     warnings = unread + _cut_short(snapshots, end, live) + _negative(log)
     warnings += _loss_texts(agents[-1]) if agents else []
     warnings += [record.text for record in records if isinstance(record, NoteRecord) and record.severity >= 2]
