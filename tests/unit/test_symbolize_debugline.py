@@ -68,6 +68,12 @@ def program(request: pytest.FixtureRequest, tmp_path: Path, need: Callable[..., 
     return tmp_path / "program"
 
 
+def functions(elf: Elf) -> list[int]:
+    """Every address of every function."""
+    table = SymbolTable([elf])
+    return [vaddr for i in range(len(table)) for vaddr in range(int(table._start[i]), int(table._end[i]))]
+
+
 def lines_of_raw_symbolic(elf: Elf, archive: Any, vaddrs: list[int]) -> list[list[int | None]]:
     cache = next(archive.iter_objects()).make_symcache()
     return [[found.line or None for found in cache.lookup(vaddr - elf.image_base)] or [None] for vaddr in vaddrs]
@@ -75,8 +81,7 @@ def lines_of_raw_symbolic(elf: Elf, archive: Any, vaddrs: list[int]) -> list[lis
 
 def test_symbolic_needs_the_mend_and_is_right_with_it(program: Path, tmp_path: Path) -> None:
     elf = image_of(program).elf
-    table = SymbolTable([elf])
-    vaddrs = [vaddr for i in range(len(table)) for vaddr in range(int(table._start[i]), int(table._end[i]))]
+    vaddrs = functions(elf)
     truth = [[frame.line for frame in frames] for frames in addr2line(program, vaddrs)]
 
     ours = Symbolizer(cache_dir=tmp_path / "cache").resolve(module_of(program), vaddrs)
@@ -84,6 +89,23 @@ def test_symbolic_needs_the_mend_and_is_right_with_it(program: Path, tmp_path: P
 
     raw = lines_of_raw_symbolic(elf, Archive.open(str(program)), vaddrs)
     assert raw != truth, "symbolic reads discarded functions rightly now: drop the mend (symbolize/debugline.py)"
+
+
+@pytest.mark.parametrize("method", ["zlib", "zlib-gnu", "zstd"])
+def test_packed_sections_are_mended_too(program: Path, tmp_path: Path, need: Callable[..., None], method: str) -> None:
+    need("objcopy")
+    packed = tmp_path / "packed"
+    command = ["objcopy", f"--compress-debug-sections={method}", program, packed]
+    if subprocess.run(command, capture_output=True, timeout=60).returncode:
+        pytest.skip(f"this objcopy does not pack by {method}")
+    elf = image_of(packed).elf
+    section = elf.debug_section("line")
+    assert section is not None
+    assert section.flags & SHF_COMPRESSED or section.name == ".zdebug_line"
+    vaddrs = functions(elf)
+    truth = [[frame.line for frame in frames] for frames in addr2line(program, vaddrs)]
+    ours = Symbolizer(cache_dir=tmp_path / "cache").resolve(module_of(packed), vaddrs)
+    assert [[frame.line for frame in frames] for frames in ours] == truth
 
 
 def test_the_mended_copy_differs_in_its_lines_only(program: Path) -> None:

@@ -307,7 +307,7 @@ def _decompress(packed: memoryview, method: int, size: int, section: Section) ->
 
 
 def _zstd(packed: memoryview, size: int, section: Section) -> bytes:
-    """zstd by Python 3.14's own module, or by the `zstandard` package where somebody installed it."""
+    """zstd by Python's own module (from 3.14 on), or by the `zstandard` package."""
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
