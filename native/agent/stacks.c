@@ -50,42 +50,38 @@ bool ht_stacks_init(struct ht_books *b) {
     return add_level();
 }
 
-struct stack_hash {
-    uint64_t first, second;
-};
-
-static uint32_t find_in(const struct level *l, struct stack_hash h) {
+static uint32_t find_in(const struct level *l, struct ht_stack_hash h) {
     for (uint64_t i = 0; i < PROBES; i++) {
-        const struct entry *e = &l->entries[(h.first + i) & l->mask];
+        const struct entry *e = &l->entries[(h.a + i) & l->mask];
         uint64_t hash = __atomic_load_n(&e->hash, __ATOMIC_ACQUIRE);
         if (!hash) return 0;
-        if (hash != h.first) continue;
+        if (hash != h.a) continue;
         uint64_t known = __atomic_load_n(&e->known, __ATOMIC_ACQUIRE);
-        if (known >> 32 == h.second >> 32 && (uint32_t)known) return (uint32_t)known;
+        if (known >> 32 == h.b >> 32 && (uint32_t)known) return (uint32_t)known;
     }
     return 0;
 }
 
 // Enters the id; another thread may have been faster with the same stack: its id is the one to use.
-static uint32_t enter(struct stack_hash h, uint32_t id) {
+static uint32_t enter(struct ht_stack_hash h, uint32_t id) {
     struct level *l = &levels[__atomic_load_n(&level_count, __ATOMIC_ACQUIRE) - 1];
     if (l->used > l->mask / 2 && add_level()) l++;
     for (uint64_t i = 0; i < PROBES; i++) {
-        struct entry *e = &l->entries[(h.first + i) & l->mask];
+        struct entry *e = &l->entries[(h.a + i) & l->mask];
         uint64_t nobody = 0;
-        if (__atomic_compare_exchange_n(&e->hash, &nobody, h.first, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-            __atomic_store_n(&e->known, (h.second >> 32) << 32 | id, __ATOMIC_RELEASE);
+        if (__atomic_compare_exchange_n(&e->hash, &nobody, h.a, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            __atomic_store_n(&e->known, (h.b >> 32) << 32 | id, __ATOMIC_RELEASE);
             __atomic_fetch_add(&l->used, 1, __ATOMIC_RELAXED);
             return id;
         }
         uint64_t known = __atomic_load_n(&e->known, __ATOMIC_ACQUIRE);
-        if (nobody == h.first && known >> 32 == h.second >> 32 && (uint32_t)known) return (uint32_t)known;
+        if (nobody == h.a && known >> 32 == h.b >> 32 && (uint32_t)known) return (uint32_t)known;
     }
     add_level(); // a crowded spot: next time in a larger table; this id is simply not found again
     return id;
 }
 
-static uint32_t find(struct stack_hash h) {
+static uint32_t find(struct ht_stack_hash h) {
     uint32_t n = __atomic_load_n(&level_count, __ATOMIC_ACQUIRE);
     for (uint32_t i = n; i-- > 0;) {
         uint32_t id = find_in(&levels[i], h);
@@ -96,16 +92,18 @@ static uint32_t find(struct stack_hash h) {
     return 0;
 }
 
-// From the root towards the leaf, so that later a changed leaf can go on from what its callers gave.
-static struct stack_hash hash_of(const struct ht_unwind_scratch *s) {
-    uint64_t a = 0x243f6a8885a308d3ull + ht_modules_salt(), b = 0x13198a2e03707344ull + s->flags;
-    for (unsigned i = s->depth; i-- > 0;) {
-        a = (a ^ s->pcs[i]) * 0x9e3779b97f4a7c15ull;
-        a ^= a >> 32;
-        b = (b ^ s->pcs[i]) * 0xd6e8feb86659fd93ull;
-        b ^= b >> 29;
-    }
-    return (struct stack_hash){a ? a : 1, b};
+// An entry that is all zero is free, so no hash is zero.
+static struct ht_stack_hash not_zero(struct ht_stack_hash h) {
+    h.a += !h.a;
+    return h;
+}
+
+// The same as the memo's, and the flags that make two stacks of equal addresses different.
+static struct ht_stack_hash hash_of(const struct ht_unwind_scratch *s) {
+    struct ht_stack_hash h = ht_stack_hash_begin(ht_modules_salt());
+    for (unsigned i = s->depth; i-- > 0;) h = ht_stack_hash_add(h, s->pcs[i]);
+    h.b += (uint64_t)s->flags << 48;
+    return not_zero(h);
 }
 
 // ---- Stacks kept in memory ----------------------------------------------------------------------------------------------
@@ -189,20 +187,47 @@ static HT_COLD uint32_t add_stack(struct ht_books *b, const struct ht_unwind_scr
     return id;
 }
 
+static uint32_t find_or_add(struct ht_books *b, struct ht_stack_hash h, const struct ht_unwind_scratch *s) {
+    uint32_t id = add_stack(b, s);
+    return id >= HT_FIRST_STACK_ID ? enter(h, id) : id;
+}
+
+static HT_COLD uint32_t capture_by_walk(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
+    ht_unwind(caller, &t->scratch);
+    struct ht_stack_hash h = hash_of(&t->scratch);
+    uint32_t id = find(h);
+    return id ? id : find_or_add(b, h, &t->scratch);
+}
+
+static HT_COLD uint32_t add_from_memo(struct ht_books *b, struct ht_thread *t, struct ht_stack_hash h) {
+    const struct ht_memo *m = &t->memo;
+    struct ht_unwind_scratch *s = &t->scratch;
+    s->depth = m->count, s->flags = 0, s->guesses = 0;
+    for (uint32_t i = 0; i < m->count; i++) s->pcs[i] = m->frame[m->count - 1 - i].pc;
+    return find_or_add(b, h, s);
+}
+
+static inline uint32_t capture_by_memo(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
+    struct ht_memo *m = &t->memo;
+    if (ht_unlikely(!ht_memo_capture(m, caller, &t->scratch))) return capture_by_walk(b, t, caller);
+    struct ht_memo_rest *leaf = &m->rest[m->count - 1];
+    if (leaf->id) return leaf->id;
+    struct ht_stack_hash h = not_zero((struct ht_stack_hash){leaf->hash[0], leaf->hash[1]});
+    uint32_t id = find(h);
+    if (ht_unlikely(!id)) id = add_from_memo(b, t, h);
+    if (ht_likely(id >= HT_FIRST_STACK_ID)) leaf->id = id; // a folded one is tried again
+    return id;
+}
+
 uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
-    if (!t) return lose(b, HT_LOSS_NO_MEMORY, HT_ID_NO_STACK);
+    if (ht_unlikely(!t)) return lose(b, HT_LOSS_NO_MEMORY, HT_ID_NO_STACK);
     uint64_t sp = (uint64_t)(uintptr_t)__builtin_frame_address(0);
     // A capture is under way below whose frame we are: a signal handler. (One left by longjmp has its frame below ours.)
-    if (t->capture_sp && sp < t->capture_sp) return lose(b, HT_LOSS_NESTED, HT_ID_NESTED);
+    if (ht_unlikely(t->capture_sp && sp < t->capture_sp)) return lose(b, HT_LOSS_NESTED, HT_ID_NESTED);
+    if (ht_unlikely(t->capture_sp)) t->memo.count = 0; // left half done
     t->capture_sp = sp;
     ht_compiler_barrier();
-    ht_unwind(caller, &t->scratch);
-    struct stack_hash h = hash_of(&t->scratch);
-    uint32_t id = find(h);
-    if (ht_unlikely(!id)) {
-        id = add_stack(b, &t->scratch);
-        if (id >= HT_FIRST_STACK_ID) id = enter(h, id);
-    }
+    uint32_t id = b->header->mode == HT_MODE_EXACT ? capture_by_memo(b, t, caller) : capture_by_walk(b, t, caller);
     ht_compiler_barrier();
     t->capture_sp = 0;
     return id;

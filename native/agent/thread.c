@@ -39,6 +39,7 @@ void ht_threads_after_fork(void) {
     if (ht_tls.thread) {
         ht_tls.thread->books = NULL;
         ht_tls.thread->capture_sp = 0;
+        ht_tls.thread->memo.count = 0; // its ids were the parent's
     }
 }
 
@@ -55,6 +56,7 @@ static HT_COLD struct ht_thread *make_thread(void) {
         ht_memory_used(HT_MEMORY_THREADS, sizeof *t);
     }
     t->capture_sp = 0;
+    t->memo.count = 0;
     ht_tls.thread = t;
     if (have_key) pthread_setspecific(key, t); // may allocate: by now this thread has its state
     return t;
@@ -64,6 +66,7 @@ static HT_COLD void join_books(struct ht_thread *t, struct ht_books *b) {
     t->lane_number = ht_books_take_lane(b, (uint64_t)ht_sys_gettid());
     t->lane = ht_books_lane(b, t->lane_number);
     t->operation_sp = 0;
+    t->memo.count = 0; // ids belong to books
     t->books = b;
 }
 

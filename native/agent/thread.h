@@ -4,6 +4,7 @@
 #define HEAPTIDE_THREAD_H
 
 #include "books.h"
+#include "memo.h"
 #include "unwind.h"
 
 // Correct when zeroed: a thread's first allocation takes the slow path, which finds out what is to be done.
@@ -26,6 +27,7 @@ struct ht_thread {
     uint64_t operation_sp; // stack pointer of the operation under way, see ht_operation_begin
     uint64_t capture_sp;   // stack pointer of the capture under way, or 0
     struct ht_unwind_scratch scratch;
+    struct ht_memo memo; // large, but only the pages of frames in use are ever touched
 };
 
 bool ht_threads_init(void);

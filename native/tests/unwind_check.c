@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // unwind_check.c: holds every capture of the agent against libgcc's _Unwind_Backtrace, pc by pc.
 //
-// Linked with the agent's own sources and -Wl,--wrap=ht_unwind into a library that is preloaded in the agent's place:
-//     python3 native/build.py --unwind-check OUT.so && LD_PRELOAD=OUT.so HEAPPROFILE=/tmp/x PROGRAM
+// Linked with the agent's own sources, -Wl,--wrap=ht_unwind and -Wl,--wrap=ht_memo_capture, into a library that is preloaded in
+// the agent's place (tests/integration/test_unwind.py does it).
 // When the process ends it appends one line, "captures N mismatches M guessed G", to the file named by UNWIND_CHECK, and
 // the first few mismatches in full.
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <unwind.h>
 
+#include "../agent/memo.h"
 #include "../agent/unwind.h"
 
 void __real_ht_unwind(const struct ht_caller *from, struct ht_unwind_scratch *scratch);
@@ -49,6 +50,12 @@ static void show(const struct reference *r, const struct ht_unwind_scratch *s) {
     close(fd);
 }
 
+// What the memo holds, as a walk would have given it.
+static void from_memo(const struct ht_memo *m, struct ht_unwind_scratch *ret) {
+    ret->depth = m->count, ret->flags = 0;
+    for (unsigned i = 0; i < m->count; i++) ret->pcs[i] = m->frame[m->count - 1 - i].pc;
+}
+
 static bool agree(const struct reference *r, const struct ht_unwind_scratch *s) {
     if (s->flags & HT_STACK_GUESSED) { // we go on where libgcc, without a table, stops
         __atomic_fetch_add(&guessed, 1, __ATOMIC_RELAXED);
@@ -57,16 +64,29 @@ static bool agree(const struct reference *r, const struct ht_unwind_scratch *s) 
     return r->depth == s->depth && !memcmp(r->pcs, s->pcs, r->depth * sizeof *r->pcs);
 }
 
-void __wrap_ht_unwind(const struct ht_caller *from, struct ht_unwind_scratch *s);
-void __wrap_ht_unwind(const struct ht_caller *from, struct ht_unwind_scratch *s) {
+static void compare(const struct ht_caller *from, const struct ht_unwind_scratch *s) {
     static __thread struct reference r;
-    __real_ht_unwind(from, s);
     r.depth = 0;
     r.from = from->pc;
     _Unwind_Backtrace(collect, &r);
     __atomic_fetch_add(&captures, 1, __ATOMIC_RELAXED);
     if (agree(&r, s)) return;
     if (__atomic_add_fetch(&mismatches, 1, __ATOMIC_RELAXED) <= MISMATCHES_SHOWN) show(&r, s);
+}
+
+void __wrap_ht_unwind(const struct ht_caller *from, struct ht_unwind_scratch *s);
+void __wrap_ht_unwind(const struct ht_caller *from, struct ht_unwind_scratch *s) {
+    __real_ht_unwind(from, s);
+    compare(from, s);
+}
+
+bool __real_ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_unwind_scratch *s);
+bool __wrap_ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_unwind_scratch *s);
+bool __wrap_ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_unwind_scratch *s) {
+    if (!__real_ht_memo_capture(m, from, s)) return false;
+    from_memo(m, s);
+    compare(from, s);
+    return true;
 }
 
 __attribute__((destructor)) static void report(void) {

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "memo.h"
+
+#include "modules.h"
+#include "rules.h"
+
+struct walk { // from the leaf outward
+    struct ht_caller at;
+    uint32_t fresh;     // frames in m->fresh
+    uint32_t bp_since;  // the first of them that has the present bp
+    uint64_t bp_saved;  // where the present bp was loaded from; 0: it is the leaf's own
+    uint64_t bp_loaded; // and what it was
+};
+
+static void add_check(struct ht_memo_new *f, uint64_t address, uint64_t value) {
+    f->check[f->check_count++] = (struct ht_memo_check){address, value};
+}
+
+// A frame, not yet among the fresh ones or the last of them, needs the present bp: so the frames it came through depend on it,
+// and the frame that saved it depends on the word it was saved in.
+static void bp_matters(struct ht_memo *m, struct walk *w) {
+    for (uint32_t i = w->fresh; i-- > w->bp_since && !m->fresh[i].bp_matters;) m->fresh[i].bp_matters = true;
+    if (!w->bp_saved || !w->bp_since) return;
+    add_check(&m->fresh[w->bp_since - 1], w->bp_saved, w->bp_loaded);
+    w->bp_saved = 0; // once
+}
+
+enum step { STEP_ON, STEP_ROOT, STEP_CANNOT };
+
+// From the last fresh frame to its caller.
+static inline enum step step(struct ht_memo *m, struct walk *w, struct ht_unwind_scratch *s) {
+    struct ht_memo_new *f = &m->fresh[w->fresh - 1];
+    rule_t rule = rule_for(w->at.pc - 1, s);
+    uint64_t cfa, where;
+    switch (rule_kind(rule)) {
+    case RULE_SP: cfa = w->at.sp + (uint64_t)rule_cfa(rule); break;
+    case RULE_BP:
+        bp_matters(m, w);
+        cfa = w->at.bp + (uint64_t)rule_cfa(rule);
+        break;
+    case RULE_BP_DEREF:
+        bp_matters(m, w);
+        where = w->at.bp + (uint64_t)rule_cfa(rule);
+        cfa = ht_load(where);
+        add_check(f, where, cfa);
+        break;
+    case RULE_OUTERMOST: return STEP_ROOT;
+    default: return STEP_CANNOT;
+    }
+    if (ht_unlikely(cfa & 7 || cfa <= w->at.sp)) return STEP_CANNOT;
+    int64_t bp = rule_bp(rule);
+    if (bp) {
+        w->bp_saved = bp == SAVED_AT_BP ? w->at.bp : cfa + (uint64_t)bp;
+        w->bp_loaded = w->at.bp = ht_load(w->bp_saved);
+        w->bp_since = w->fresh;
+    }
+    w->at.pc = ht_load(cfa - 8);
+    w->at.sp = cfa;
+    if (ht_likely(w->at.pc >= 4096)) return STEP_ON;
+    add_check(f, cfa - 8, w->at.pc); // a coroutine's first frame: the chain ends while this word stays
+    return STEP_ROOT;
+}
+
+// Do the words that frames [0, count) depend on still hold what they held?
+static inline bool still_true(const struct ht_memo *m, uint32_t count) {
+    const struct ht_memo_frame *f = m->frame + count;
+    while (f-- > m->frame)
+        if (ht_unlikely(ht_load(f->sp - 8) != f->pc)) return false;
+    for (uint32_t i = m->rest[count - 1].checks; i-- > 0;)
+        if (ht_unlikely(ht_load(m->check[i].address) != m->check[i].value)) return false;
+    return true;
+}
+
+static void push(struct ht_memo *m, const struct ht_memo_new *f, uint64_t salt) {
+    uint32_t i = m->count++, checks = i ? m->rest[i - 1].checks : 0;
+    struct ht_stack_hash h =
+        i ? (struct ht_stack_hash){m->rest[i - 1].hash[0], m->rest[i - 1].hash[1]} : ht_stack_hash_begin(salt);
+    h = ht_stack_hash_add(h, f->pc);
+    for (uint32_t c = 0; c < f->check_count; c++) m->check[checks + c] = f->check[c];
+    m->frame[i] = (struct ht_memo_frame){f->sp, f->pc};
+    m->rest[i] = (struct ht_memo_rest){{h.a, h.b}, f->bp, checks + f->check_count, 0, f->bp_matters};
+}
+
+static inline bool same_state(const struct ht_memo *m, uint32_t i, const struct ht_caller *at) {
+    return m->frame[i].sp == at->sp && m->frame[i].pc == at->pc && (!m->rest[i].bp_matters || m->rest[i].bp == at->bp);
+}
+
+// Walks until a frame equals a remembered one whose outer part still holds, or to the root. Gives the number of remembered
+// frames that stay; -1: cannot.
+static inline int64_t walk(struct ht_memo *m, struct walk *w, struct ht_unwind_scratch *s) {
+    uint32_t left = m->count; // remembered frames that may still be met
+    for (;;) {
+        while (left && m->frame[left - 1].sp < w->at.sp) left--;
+        if (left && same_state(m, left - 1, &w->at)) {
+            if (ht_likely(still_true(m, left))) {
+                if (m->rest[left - 1].bp_matters) bp_matters(m, w);
+                return left;
+            }
+            left = 0; // something further out changed: walk the rest anew
+        }
+        if (w->fresh == HT_MAX_DEPTH) return -1;
+        struct ht_memo_new *f = &m->fresh[w->fresh++];
+        f->sp = w->at.sp, f->pc = w->at.pc, f->bp = w->at.bp, f->check_count = 0, f->bp_matters = false;
+        enum step r = step(m, w, s);
+        if (ht_unlikely(r != STEP_ON)) return r == STEP_ROOT ? 0 : -1;
+    }
+}
+
+bool ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_unwind_scratch *s) {
+    uint64_t salt = ht_modules_salt();
+    uint64_t meaning = (__atomic_load_n(&ht_rules_generation, __ATOMIC_RELAXED) << 32) + salt;
+    if (ht_unlikely(m->made_for != meaning)) m->count = 0, m->made_for = meaning;
+    struct walk w = {.at = *from};
+    int64_t stay = walk(m, &w, s);
+    if (ht_unlikely(stay < 0 || stay + w.fresh > HT_MAX_DEPTH)) {
+        m->count = 0;
+        return false;
+    }
+    m->count = (uint32_t)stay;
+    for (uint32_t i = w.fresh; i-- > 0;) push(m, &m->fresh[i], salt);
+    return true;
+}

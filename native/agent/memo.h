@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// memo.h: the thread's last stack, kept so that the next capture walks only the frames that changed.
+//
+// The state of a frame is (pc, sp), and bp where the frame or one outside it finds its CFA by bp. The rest of the chain is a
+// function of that state and of the words of the stack that the walk would read: return addresses, and saved frame
+// pointers that matter further out. So if a frame of the new walk equals a remembered one, and each of those words still
+// holds what it held, the rest of the chain is the remembered one. The words are compared from the inside outward, so
+// nothing is read that the walk itself would not read.
+#ifndef HEAPTIDE_MEMO_H
+#define HEAPTIDE_MEMO_H
+
+#include "unwind.h"
+
+struct ht_memo_frame { // compared in the hot loop: kept apart from the rest
+    uint64_t sp;       // in this frame, after the call returns; its return address lies at sp - 8
+    uint64_t pc;
+};
+
+struct ht_memo_rest {
+    uint64_t hash[2]; // of this frame and all outside it
+    uint64_t bp;      // in this frame
+    uint32_t checks;  // checks of this frame and all outside it
+    uint32_t id;      // of the stack that has this frame as its leaf; 0: not known
+    bool bp_matters;
+};
+
+struct ht_memo_check { // a word besides the return addresses that the walk depends on
+    uint64_t address, value;
+};
+
+enum { HT_MEMO_NEW_CHECKS = 3 };
+struct ht_memo_new { // a frame just walked, before its place is known
+    uint64_t sp, pc, bp;
+    struct ht_memo_check check[HT_MEMO_NEW_CHECKS];
+    uint32_t check_count;
+    bool bp_matters;
+};
+
+// The root is frame 0. Everything is valid when zeroed.
+struct ht_memo {
+    uint64_t made_for; // what addresses meant when it was made
+    uint32_t count;
+    struct ht_memo_frame frame[HT_MAX_DEPTH];
+    struct ht_memo_rest rest[HT_MAX_DEPTH];
+    struct ht_memo_check check[HT_MEMO_NEW_CHECKS * HT_MAX_DEPTH];
+    struct ht_memo_new fresh[HT_MAX_DEPTH];
+};
+
+// Brings the memo to the stack of `from`: on success frame[0 .. count) is that stack, root first, with its hashes. False: the stack
+// has something in it that is not remembered (a signal frame, a guess, more frames than fit); the memo is then empty.
+bool ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_unwind_scratch *scratch);
+
+// The hashes of a stack, frame by frame from the root; also what ht_memo_rest holds.
+struct ht_stack_hash {
+    uint64_t a, b;
+};
+static inline struct ht_stack_hash ht_stack_hash_begin(uint64_t salt) {
+    return (struct ht_stack_hash){0x243f6a8885a308d3ull + salt, 0x13198a2e03707344ull};
+}
+static inline struct ht_stack_hash ht_stack_hash_add(struct ht_stack_hash h, uint64_t pc) {
+    h.a = (h.a ^ pc) * 0x9e3779b97f4a7c15ull;
+    h.b = (h.b ^ pc) * 0xd6e8feb86659fd93ull;
+    return (struct ht_stack_hash){h.a ^ h.a >> 32, h.b ^ h.b >> 29};
+}
+
+#endif
