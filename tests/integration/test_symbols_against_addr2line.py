@@ -24,8 +24,8 @@ COUNT = 500
 def only_innermost_lost(ours: Sequence[SourceFrame], theirs: Sequence[Reference]) -> bool:
     """The one known difference, at about 3 addresses of 10,000, all in .cold parts.
 
-    There gcc wrote no line row at the function's start, so an inlined call begins in the middle of a row of the function
-    before. addr2line has its name, beside that other function's line; `symbolic` has the caller with the right line.
+    There gcc wrote no line row at the function's start, so an inlined call begins in the middle of a row of the
+    function before. addr2line has its name, beside that other function's line; `symbolic` has the caller and its line.
     """
     return [frame.line for frame in ours] == [frame.line for frame in theirs[1:]]
 

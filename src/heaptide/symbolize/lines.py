@@ -2,8 +2,8 @@
 """Functions, lines and inlined calls from DWARF, by the `symbolic` library (70 MB, so loaded at first need only).
 
 Known to be missing, against addr2line: lines in code without a function of its own in the DWARF (thunks of virtual
-destructors, functions that gcc merged: 4 addresses of 1,000 in librados), which get their name from the symbol table; and
-an inlined call that begins in the middle of a line row (3 of 10,000, in .cold parts), where the caller's frame remains.
+destructors, functions that gcc merged: 4 addresses of 1,000 in librados), which get their name from the symbol table;
+and an inlined call that begins in the middle of a line row (3 of 10,000, in .cold parts): the caller's frame remains.
 """
 
 from __future__ import annotations
