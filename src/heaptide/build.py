@@ -79,7 +79,20 @@ def load(path: str | os.PathLike[str], *, symbolizer: Names | None = None) -> Se
         command=process.argv if process else (),
         pid=process.pid if process else None,
         damaged=account.damaged,
+        costs=_costs(account),
     )
+
+
+def _costs(account: Account) -> dict[str, int]:
+    """See `Series.costs`."""
+    agent = account.agent
+    if agent is None:
+        return {}
+    return {
+        "agent_bytes": sum(agent.memory),
+        "recorder_cpu_ns": agent.recorder_cpu_ns,
+        "recorder_rss_bytes": agent.recorder_rss_bytes,
+    }
 
 
 def _bytes_of(path: str) -> tuple[bytes, bool]:

@@ -89,7 +89,8 @@ def walks(profile: Profile, value: str, by: Granularity, skip: Skip) -> Walks:
     """
     rows = np.flatnonzero(profile.column(value))
     places, of_frame = _places(profile.stacks.frames, by)
-    stacks = [profile.stacks.stacks[row] or (-1,) for row in rows.tolist()]
+    frameless = (len(profile.stacks.frames),)  # stands for the frame that a stack without frames lacks
+    stacks = [profile.stacks.stacks[row] or frameless for row in rows.tolist()]
     lengths = np.fromiter(map(len, stacks), np.int64, len(stacks))
     frame = np.fromiter(chain.from_iterable(stacks), np.int64, int(lengths.sum()))
     starts = np.cumsum(lengths) - lengths

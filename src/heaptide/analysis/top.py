@@ -7,7 +7,6 @@ there or below it. A place that occurs several times in one stack (recursion) co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -142,7 +141,7 @@ class _Heaviest:
 
     def of(self, place: int) -> tuple[str | None, int | None, str | None, int]:
         """File, line and module of the heaviest frame, and the number of distinct lines."""
-        indices: Sequence[int] = [i for i in self.frames_of[place] if i >= 0 and i < len(self.frames)]
+        indices = [i for i in self.frames_of[place] if i < len(self.frames)]
         if not indices:
             return None, None, None, 0
         frame = self.frames[indices[0]]

@@ -96,8 +96,8 @@ class HeapFile:
 
 
 def looks_like(data: bytes) -> bool:
-    """Whether ``data`` begins as a text heap profile does."""
-    return data.lstrip()[:13] == b"heap profile:"
+    """Whether ``data`` begins as a text heap profile does (or as jemalloc's, which `parse` refuses by name)."""
+    return data.lstrip().startswith((b"heap profile:", b"heap_v2/"))
 
 
 def parse(data: bytes, path: str = "<profile>") -> HeapFile:
@@ -181,6 +181,8 @@ class _Reader:
         line = self._line()
         while line is not None and not line.strip():
             line = self._line()
+        if line is not None and line.startswith("heap_v2/"):
+            raise self._error(line, "a gperftools heap profile (this is jemalloc's format, which is not read yet)")
         match = _HEADER.match(line.strip()) if line is not None else None
         if line is None or match is None:
             raise self._error(line or "", "a header 'heap profile: N: N [N: N] @ heapprofile'")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A series: the snapshots of one recording, each of which can be turned into a profile."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from heaptide.model import moments
@@ -34,6 +34,7 @@ class Series:
         command: Sequence[str] = (),
         pid: int | None = None,
         damaged: bool = False,
+        costs: Mapping[str, int] | None = None,
     ) -> None:
         self.path = path
         self.mode: Literal["exact", "sampled"] = mode
@@ -52,6 +53,9 @@ class Series:
         self.pid = pid
         self.damaged = damaged
         """Parts of the file could not be read (cut, overwritten); `warnings` say which. The command line exits 3."""
+        self.costs: Mapping[str, int] = costs or {}
+        """What the tool itself took, as it last said: `agent_bytes` (inside the program), `recorder_cpu_ns`,
+        `recorder_rss_bytes`. Empty where nobody said."""
         self._source = source
 
     def at(self, moment: "str | int | Snapshot" = "end") -> Profile:

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `heaptide run` says at the end: the captures, what was held and where, what it cost, what to type next."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from heaptide.render import units
+
+if TYPE_CHECKING:
+    from heaptide.launch import RunResult
+    from heaptide.model import Series
+
+_MOST_CAPTURES = 5
+
+
+def last_words(result: RunResult, deadline: float) -> list[str]:
+    """The lines to print. Returns by ``deadline`` (of `time.monotonic`); what needs longer is named and left out."""
+    if not result.recorded:
+        return []  # why was said before the program started
+    written = [capture for capture in result.captures if capture.get("path")]
+    lines = [f"heaptide: {line}" for line in _troubles(result)]
+    if not written:
+        return lines or ["heaptide: nothing was recorded: the program ended before it allocated; see: heaptide doctor"]
+    largest = max(written, key=lambda capture: int(capture.get("in_use_bytes", 0)))
+    answer = _Answer(str(largest["path"]))
+    answer.start()
+    answer.join(max(0.0, deadline - time.monotonic()))
+    lines += [f"heaptide: wrote {name}" for name in _names(written)]
+    lines.append(f"heaptide: {answer.sentence or _without_symbols(largest)}")
+    lines.append(f"heaptide: it cost {_costs(written, answer.costs)}")
+    name = shlex.quote(str(largest["path"]))
+    if answer.sentence is None:
+        lines.append(f"heaptide: symbols still loading, type: heaptide top {name}")
+    else:
+        lines.append(f"heaptide: see: heaptide top {name}")
+    return lines
+
+
+class _Answer(threading.Thread):
+    """Opens the capture and finds the site that holds most. Loading symbols may take longer than we may wait."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(daemon=True)
+        self._path = path
+        self.costs: Mapping[str, int] = {}
+        self.sentence: str | None = None
+
+    def run(self) -> None:
+        import heaptide
+        from heaptide._errors import HeaptideError
+
+        try:
+            series = heaptide.open(self._path)
+            self.costs = series.costs
+            self.sentence = held(series)
+        except HeaptideError as error:
+            self.sentence = f"{self._path} cannot be read back: {error.message}"
+
+
+def held(series: Series) -> str:
+    """One sentence: how much was held at the end, and where most of it was asked for."""
+    from heaptide.analysis.top import top
+    from heaptide.render import names
+
+    end = series.moment("end")
+    profile = series.at(end)
+    table = top(profile)
+    if not table.rows:
+        if not end.allocated_bytes:
+            return "no allocation was sampled: try --exact" if table.sampled else "the program allocated nothing"
+        peak = series.moment("peak")
+        return (
+            f"nothing was held at the end; {units.size(end.allocated_bytes)} were allocated, "
+            f"at most {units.size(peak.in_use_bytes)} at a time"
+        )
+    blocks = units.blocks(profile.total("inuse_objects"))
+    total = units.quantity_with_error(table.total, table.error, "bytes")
+    first = table.rows[0]
+    name, source = names.row_name(first)
+    where = f"{name} ({source})" if source else name
+    most = "most of it" if first.flat > table.total / 2 else "the largest part"
+    part = f"{units.size(first.flat)} ({units.percent(first.flat, table.total)})"
+    return f"held at the end: {total} in {blocks}; {most}, {part}, at {where}"
+
+
+def _without_symbols(capture: Mapping[str, Any]) -> str:
+    size, blocks = units.size(int(capture["in_use_bytes"])), units.blocks(int(capture["in_use_objects"]))
+    return f"held at the end: {size} in {blocks}"
+
+
+def _names(written: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each capture with its size; of many, the largest few and the number of the others."""
+    ordered = sorted(written, key=lambda capture: -int(capture.get("in_use_bytes", 0)))
+    lines = [f"{capture['path']} ({_about(capture)})" for capture in ordered[:_MOST_CAPTURES]]
+    if len(ordered) > _MOST_CAPTURES:
+        lines[-1] += f" and {units.count(len(ordered) - _MOST_CAPTURES)} more captures"
+    return lines
+
+
+def _about(capture: Mapping[str, Any]) -> str:
+    snapshots = int(capture.get("snapshots", 0))
+    plural = "" if snapshots == 1 else "s"
+    return f"{units.size(int(capture.get('file_bytes', 0)))}, {snapshots} snapshot{plural}, {capture.get('mode', '?')}"
+
+
+def _costs(written: Sequence[Mapping[str, Any]], costs: Mapping[str, int]) -> str:
+    cpu = max(int(capture.get("recorder_cpu_ns", 0)) for capture in written) / 1e9
+    parts = [f"{units.duration(cpu)} of CPU in the recorder"]
+    if "agent_bytes" in costs:
+        parts.append(f"{units.size(costs['agent_bytes'])} of memory in the program")
+    losses: dict[str, int] = {}
+    for capture in written:
+        for name, number in dict(capture.get("losses", {})).items():
+            losses[name] = losses.get(name, 0) + int(number)
+    lost = ", ".join(f"{units.count(number)} {name}" for name, number in losses.items())
+    return ", ".join(parts) + (f"; counted as lost: {lost}" if lost else "; nothing was lost")
+
+
+def _troubles(result: RunResult) -> list[str]:
+    lines = [
+        f"warning: a capture could not be created: {c.get('error', 'unknown')}"
+        for c in result.captures
+        if not c.get("path")
+    ]
+    failed = sum(int(capture.get("failed_writes", 0)) for capture in result.captures)
+    if failed:
+        lines.append(f"warning: {failed} writes to the capture failed: it lacks what they held")
+    if result.refused:
+        lines.append(f"warning: {result.refused} processes were not recorded (too many at once, or damaged books)")
+    if result.going_on:
+        lines.append("a process of the program lives on: recording goes on until it ends")
+    return lines
