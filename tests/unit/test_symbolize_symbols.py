@@ -118,6 +118,8 @@ LEGACY = "_ZN66_$LT$alloc..vec..Vec$LT$T$GT$$u20$as$u20$core..ops..drop..Drop$GT
         ("_RNvCs1234_7mycrate3foo", "mycrate::foo"),
         (LEGACY, "<alloc::vec::Vec<T> as core::ops::drop::Drop>::drop"),
         ("_ZN4core3ptr13drop_in_place17h0123456789abcdefE", "core::ptr::drop_in_place"),
+        ("_ZN4core3ptr13drop_in_place17h0123456789abcdefE.3718", "core::ptr::drop_in_place"),
+        ("inner.0", "inner.0"),
         ("_Znonsense", "_Znonsense"),
         ("_Rnonsense", "_Rnonsense"),
         ("__libc_start_main", "__libc_start_main"),

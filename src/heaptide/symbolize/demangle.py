@@ -15,6 +15,7 @@ MAX_MANGLED = 1 << 16
 _CLONE = re.compile(
     r"(?:\.(?:cold|isra|part|constprop|lto_priv|localalias|ipa_ra|simdclone|llvm|__uniq)(?:\.[0-9]+)*)+$"
 )
+_NUMBERED = re.compile(r"(?:\.[0-9]+)+$")  # rustc's clones; a C name with a number is another function (`inner.0`)
 _RUST_HASH = re.compile(r"::h[0-9a-f]{16}(?=$|\s)")
 _RUST_ESCAPE = re.compile(r"\$(?:(SP|BP|RF|LT|GT|LP|RP|C)|u([0-9a-f]{1,6}))\$")
 _RUST_SIGNS = {"SP": "@", "BP": "*", "RF": "&", "LT": "<", "GT": ">", "LP": "(", "RP": ")", "C": ","}
@@ -37,9 +38,9 @@ def demangle(name: str) -> str:
 def _demangle(name: str) -> str:
     try:
         if name.startswith("_R"):
-            return pycxxfilt.rust_demangle(name) or name
+            return pycxxfilt.rust_demangle(_NUMBERED.sub("", name)) or name
         if name.startswith(("_Z", "__Z", "___Z", "____Z")):
-            return _rust_legacy(pycxxfilt.itanium_demangle(name) or name)
+            return _rust_legacy(pycxxfilt.itanium_demangle(_NUMBERED.sub("", name)) or name)
     except ValueError:
         return _by_cxx_runtime(name) or name
     return name
