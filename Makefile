@@ -8,6 +8,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BASE := $(VENV)/.base
 READY := $(VENV)/.ready
 SEED ?= 1
 FUZZ_SECONDS ?= 60
@@ -20,15 +21,20 @@ help: ## list the targets
 
 setup: $(READY) ## make .venv with heaptide (editable) and what its development needs
 
-$(READY): pyproject.toml tools/venv.sh
+# In two steps, so that the demo waits for no linter: heaptide with its graphs, then what development needs.
+$(BASE): pyproject.toml tools/venv.sh
 	tools/venv.sh "$(PYTHON)" $(VENV)
+	$(BIN)/python -m pip install --quiet -e '.[graph]'
+	touch $@
+
+$(READY): $(BASE)
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	touch $@
 
 native: ## compile the agent and the recorder where they are out of date
 	$(PYTHON) native/build.py
 
-demo: setup native ## build and run a leaking server, then show what heaptide says of it (SEED=1)
+demo: $(BASE) native ## build and run a leaking server, then show what heaptide says of it (SEED=1)
 	$(BIN)/heaptide demo --seed $(SEED)
 
 test: setup native ## run every test; installs what system tests need when that can be done
