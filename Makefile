@@ -49,11 +49,14 @@ lint: setup ## ruff, mypy --strict, clang-format, and a build in which warnings 
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $(C_FILES); \
 	else echo "lint: clang-format is not there, C files not checked (Debian: apt install clang-format)" >&2; fi
 
-bench: setup native ## measure what the agent costs; writes bench/out
-	$(BIN)/python -m bench
+bench: setup native ## measure what the tool costs; the tables go to bench/out as well
+	@mkdir -p bench/out
+	@for file in bench/[a-z]*.py; do name=$$(basename $$file .py); \
+	echo "== $$name"; $(BIN)/python -m bench.$$name | tee bench/out/$$name.txt; done
 
 fuzz: setup ## fuzz the readers, FUZZ_SECONDS each (60)
-	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
+	@for file in $(wildcard fuzz/[a-z]*.py); do name=$$(basename $$file .py); \
+	echo "== $$name"; $(BIN)/python -m fuzz.$$name --seconds $(FUZZ_SECONDS); done
 
 clean: ## remove what was built, .venv included
 	rm -rf $(VENV) build dist src/heaptide/_native .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out bench/out
