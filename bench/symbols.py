@@ -5,8 +5,8 @@
 
 Without BINARY: the C++17 program of the tests (compiled now), librados2 and python3.11 where their debug packages are
 installed (Debian: librados2-dbg, python3.11-dbg), and libc as a fourth. Each figure is of a fresh process; "cold" has
-an empty cache, "warm" the one that a cold run left. Memory is the peak resident set of that process. Times are the best of
-three, since other work disturbs them upwards only.
+an empty cache, "warm" the one that a cold run left. Memory is the peak resident set of that process. Times are the best
+of three, since other work disturbs them upwards only.
 """
 
 from __future__ import annotations
