@@ -2,8 +2,8 @@
 """`python -m fuzz [--seconds N] [--seed S] [TARGET...]`: damages inputs of each reader until the time is over.
 
 A target is a module of this folder with `seeds() -> list[bytes]`, `mutate(data, rng) -> bytes` and `run(data)`. `run`
-may raise InputError and nothing else; an input may take 10 s at most, and all of it fits into 2 GiB. What breaks that is
-kept in fuzz/found/ (not in git), and its name is printed with the exception.
+may raise InputError and nothing else; an input may take 10 s at most, and all of it fits into 2 GiB. What breaks that
+is kept in fuzz/found/ (not in git), and its name is printed with the exception.
 """
 
 from __future__ import annotations

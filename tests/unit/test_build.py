@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,8 @@ def test_snapshots_carry_times_totals_figures_and_remarks(opened):
     ]
     with pytest.raises(UsageError):
         series.at(9)
+    with pytest.raises(UsageError):
+        series.at(replace(series.snapshots[0], in_use_bytes=1))
 
 
 def test_a_sound_capture_has_no_warning(opened):

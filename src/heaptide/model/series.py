@@ -4,6 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
+from heaptide._errors import UsageError
 from heaptide.model import moments
 from heaptide.model.profile import Profile
 from heaptide.model.snapshot import Snapshot
@@ -39,7 +40,7 @@ class Series:
         self.path = path
         self.mode: Literal["exact", "sampled"] = mode
         self.snapshots = tuple(snapshots)
-        """In the order in which they were taken."""
+        """In the order in which they were taken; their numbers rise."""
         self.warnings = list(warnings)
         """What a reader of the numbers has to know: damage, losses, late cuts. In order of importance."""
         self.live = live
@@ -57,6 +58,7 @@ class Series:
         """What the tool itself took, as it last said: `agent_bytes` (inside the program), `recorder_cpu_ns`,
         `recorder_rss_bytes`. Empty where nobody said."""
         self._source = source
+        self._index = {snapshot.number: index for index, snapshot in enumerate(self.snapshots)}
 
     def at(self, moment: "str | int | Snapshot" = "end") -> Profile:
         """The profile at a moment.
@@ -65,14 +67,17 @@ class Series:
             moment: as on the command line (see `heaptide.model.moments`), a snapshot number, or a `Snapshot`.
 
         Raises:
-            UsageError: the text is no moment, or lies outside the recording.
+            UsageError: the text is no moment, or lies outside the recording; the snapshot is another series'.
             NothingToShow: there is no snapshot at all.
         """
-        return self._source.profile(self.snapshots.index(self.moment(moment)))
+        return self._source.profile(self._index[self.moment(moment).number])
 
     def moment(self, moment: "str | int | Snapshot") -> Snapshot:
         """The snapshot that a moment means. Raises as `at`."""
         if isinstance(moment, Snapshot):
+            index = self._index.get(moment.number)
+            if index is None or self.snapshots[index] != moment:
+                raise UsageError(f"snapshot #{moment.number} is not one of {self.path}")
             return moment
         text = f"#{moment}" if isinstance(moment, int) else moment
         return moments.find(text, self.snapshots, live=self.live, started_realtime_ns=self.started_realtime_ns)
