@@ -77,6 +77,13 @@ static inline void ht_cpu_relax(void) {
 #endif
 }
 
+// The usable size of a block of the C library's allocator, read from the block's head. The caller has checked that it is
+// there. glibc: the word before the block is the chunk's size and three flags; a mapped chunk has two words of head.
+static inline size_t ht_sys_usable_size(const void *block) {
+    size_t head = ((const size_t *)block)[-1];
+    return (head & ~(size_t)7) - (head & 2 ? 2 : 1) * sizeof(size_t);
+}
+
 // ---- Unwinding: the registers of the architecture, by their DWARF numbers -------------------------------------------
 
 #if defined(__x86_64__)

@@ -89,14 +89,18 @@ static bool try_size(struct ht_books *b, const struct ht_books_plan *plan, struc
     if (map_books(b, &h, plan->shared)) {
         uint64_t first_lane = h.lanes_offset + h.lane_stride;
         if (populate(b->base, first_lane) && (!plan->shared || populate(b->base + h.log_offset, h.log_size))) {
-            *b = (struct ht_books){(struct ht_books_header *)b->base,
-                                   (struct ht_control *)(b->base + HT_CONTROL_OFFSET),
-                                   b->base,
-                                   (1ull << HT_GROUP_SHIFT << size.slot_shift) / HT_PAGE,
-                                   h.lane_count,
-                                   size.slot_shift,
-                                   size.max_ids,
-                                   b->fd};
+            *b = (struct ht_books){
+                .control = (struct ht_control *)(b->base + HT_CONTROL_OFFSET),
+                .pool = b->base + h.pool_offset,
+                .mode = plan->mode,
+                .slot_shift = size.slot_shift,
+                .pages_per_run = (1ull << HT_GROUP_SHIFT << size.slot_shift) / HT_PAGE,
+                .header = (struct ht_books_header *)b->base,
+                .base = b->base,
+                .lane_count = h.lane_count,
+                .max_ids = size.max_ids,
+                .fd = b->fd,
+            };
             memcpy(b->header, &h, sizeof h);
             __atomic_store_n(&b->header->magic, HT_BOOKS_MAGIC, __ATOMIC_RELEASE);
             return true;
@@ -158,7 +162,7 @@ void ht_books_return_lane(struct ht_books *b, uint32_t lane) {
 static bool both_phases; // populate buffers 2 and 3 of new groups as well
 
 static bool populate_group(struct ht_books *b, uint64_t page) {
-    char *run = b->base + b->header->pool_offset + page * HT_PAGE;
+    char *run = b->pool + page * HT_PAGE;
     unsigned buffers = __atomic_load_n(&both_phases, __ATOMIC_ACQUIRE) ? 4 : 2;
     return populate(run, buffers * b->pages_per_run * HT_PAGE);
 }
@@ -192,7 +196,7 @@ void ht_books_mark_shutdown(struct ht_books *b) {
         for (uint32_t g = 0; g < b->header->group_count; g++) {
             uint32_t page = __atomic_load_n(&groups[g], __ATOMIC_ACQUIRE);
             if (!page) continue;
-            char *start = b->base + b->header->pool_offset + (page - 1ull) * HT_PAGE;
+            char *start = b->pool + (page - 1ull) * HT_PAGE;
             if (!populate(start + 2 * run, 2 * run)) { // then shutdown is counted with the rest
                 ht_books_lose(b, HT_LOSS_NO_MEMORY, 1);
                 return;

@@ -8,12 +8,14 @@
 
 // Everything that one recording needs. It is replaced as a whole in a fork child.
 struct ht_books {
-    struct ht_books_header *header;
     struct ht_control *control; // the recorder's page; ours when there is no recorder
-    char *base;
-    uint64_t pages_per_run;
-    uint32_t lane_count;
+    char *pool;
+    enum ht_mode mode;
     uint32_t slot_shift;
+    uint64_t pages_per_run;
+    struct ht_books_header *header;
+    char *base;
+    uint32_t lane_count;
     uint32_t max_ids;
     int fd; // the memfd until it is handed over; -1 for private books
 };
@@ -55,7 +57,7 @@ static inline uint32_t *ht_lane_groups(struct ht_lane *lane) { return (uint32_t 
 static inline void *ht_books_counter(const struct ht_books *b, struct ht_lane *lane, unsigned buffer, uint32_t id) {
     uint64_t page = ht_lane_groups(lane)[id >> HT_GROUP_SHIFT] - 1 + buffer * b->pages_per_run;
     uint32_t slot = id & ((1u << HT_GROUP_SHIFT) - 1);
-    return b->base + b->header->pool_offset + page * HT_PAGE + ((uint64_t)slot << b->slot_shift);
+    return b->pool + page * HT_PAGE + ((uint64_t)slot << b->slot_shift);
 }
 
 // Makes sure that `lane` has counters for `id`; gives the id to count under: `id`, or HT_ID_POOL_FULL.

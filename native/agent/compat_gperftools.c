@@ -240,7 +240,7 @@ HT_EXPORT void HeapProfilerStart(const char *text) {
     if (on || !text) return;
     begin(text);
     ht_heap_totals_reset();
-    if (ht_books_now() ? ht_books_now()->header->mode == HT_MODE_EXACT : ht_agent_start_private()) listen();
+    if (ht_books_now() ? ht_books_now()->mode == HT_MODE_EXACT : ht_agent_start_private()) listen();
 }
 
 HT_EXPORT int IsHeapProfilerRunning(void) { return on; }

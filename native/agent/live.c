@@ -4,39 +4,26 @@
 #include <string.h>
 
 #include "books.h"
-#include "real.h"
+#include "page_map.h"
 
 uint8_t ht_filter[1 << HT_FILTER_BITS];
 size_t ht_live_least_request;
 static bool exact;
 
-// ---- Exact: the page map ----------------------------------------------------------------------------------------------
-//
-// Two levels: address >> 26 leads to a leaf, address >> shift to the block's entry in it. Over glibc, whose blocks lie at least
-// 32 bytes apart, an entry is 32 bits: what the block's usable size has more than was requested, and the id:
-//
-//     31      26 25                    0
-//    +----------+-----------------------+
-//    | slack    | stack id              |     slack 63: the size stands in the table `odd` (large blocks, mostly)
-//    +----------+-----------------------+
-//
-// Other allocators round sizes much further up and put blocks 16 bytes apart: an entry is 64 bits, size << 26 | id.
-enum { LEAF_BITS = 26, ROOT_BITS = 47 - LEAF_BITS, ID_BITS = 26, SLACK_ODD = 63 };
-#define ID_MASK ((1u << ID_BITS) - 1)
+// ---- Exact: the page map (page_map.h) -------------------------------------------------------------------------------
 
-static void **root; // of leaves
-static bool wide;
-static unsigned shift;
+struct ht_page_map ht_page_map;
 static struct ht_table odd;
 enum { LEAVES_NOTED = 4096 };
 static uint32_t leaf_noted[LEAVES_NOTED], leaf_count; // so that a fork child need not search the root
 
-static uint64_t leaf_bytes(void) { return ((1ull << LEAF_BITS) >> shift) * (wide ? 8 : 4); }
+static uint64_t leaf_bytes(void) { return ((1ull << HT_LEAF_BITS) >> ht_page_map.shift) * (ht_page_map.wide ? 8 : 4); }
 
 static HT_COLD void *add_leaf(uint64_t index) {
     void *leaf = ht_sys_map(leaf_bytes()), *nobody = NULL;
     if (!leaf) return NULL;
-    if (__atomic_compare_exchange_n(&root[index], &nobody, leaf, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    if (__atomic_compare_exchange_n(&ht_page_map.root[index], &nobody, leaf, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE)) {
         uint32_t n = __atomic_fetch_add(&leaf_count, 1, __ATOMIC_RELAXED);
         if (n < LEAVES_NOTED) leaf_noted[n] = (uint32_t)index;
         ht_memory_used(HT_MEMORY_LIVE, (int64_t)leaf_bytes());
@@ -47,78 +34,92 @@ static HT_COLD void *add_leaf(uint64_t index) {
 }
 
 static void *leaf_of(uint64_t address, bool add) {
-    uint64_t index = address >> LEAF_BITS;
-    if (index >> ROOT_BITS) return NULL;
-    void *leaf = __atomic_load_n(&root[index], __ATOMIC_ACQUIRE);
+    uint64_t index = address >> HT_LEAF_BITS;
+    if (index >> HT_ROOT_BITS) return NULL;
+    void *leaf = __atomic_load_n(&ht_page_map.root[index], __ATOMIC_ACQUIRE);
     return leaf || !add ? leaf : add_leaf(index);
 }
 
-static uint64_t entry_index(uint64_t address) { return (address & ((1ull << LEAF_BITS) - 1)) >> shift; }
+static uint64_t entry_index(uint64_t address) { return (address & ((1ull << HT_LEAF_BITS) - 1)) >> ht_page_map.shift; }
 
-static size_t usable(uint64_t address) { return ht_real.malloc_usable_size((void *)(uintptr_t)address); }
+static size_t usable(uint64_t address) { return ht_map_usable((const void *)(uintptr_t)address); }
 
 static bool put_odd(uint32_t *entry, uint64_t address, const struct ht_block *what) {
     if (!ht_table_put(&odd, address, what)) return false;
-    *entry = (uint32_t)SLACK_ODD << ID_BITS | what->id;
+    *entry = (uint32_t)HT_SLACK_ODD << HT_MAP_ID_BITS | what->id;
     return true;
 }
 
 static bool map_put(uint64_t address, const struct ht_block *what) {
     void *leaf = leaf_of(address, true);
-    if (!leaf || what->id > ID_MASK) return false;
-    if (wide) {
-        ((uint64_t *)leaf)[entry_index(address)] = what->size << ID_BITS | what->id;
-        return what->size >> (64 - ID_BITS) == 0;
+    if (!leaf || what->id > HT_MAP_ID_MASK) return false;
+    if (ht_page_map.wide) {
+        ((uint64_t *)leaf)[entry_index(address)] = what->size << HT_MAP_ID_BITS | what->id;
+        return what->size >> (64 - HT_MAP_ID_BITS) == 0;
     }
     uint32_t *entry = (uint32_t *)leaf + entry_index(address);
     size_t slack = usable(address) - what->size;
-    if (slack >= SLACK_ODD) return put_odd(entry, address, what);
-    *entry = (uint32_t)slack << ID_BITS | what->id;
+    if (slack >= HT_SLACK_ODD) return put_odd(entry, address, what);
+    *entry = (uint32_t)slack << HT_MAP_ID_BITS | what->id;
     return true;
 }
 
 static bool map_find(uint64_t address, struct ht_block *ret) {
     void *leaf = leaf_of(address, false);
     if (!leaf) return false;
-    if (wide) {
+    if (ht_page_map.wide) {
         uint64_t entry = ((uint64_t *)leaf)[entry_index(address)];
-        *ret = (struct ht_block){.size = entry >> ID_BITS, .id = (uint32_t)entry & ID_MASK};
+        *ret = (struct ht_block){.size = entry >> HT_MAP_ID_BITS, .id = (uint32_t)entry & HT_MAP_ID_MASK};
         return entry != 0;
     }
-    uint32_t entry = ((uint32_t *)leaf)[entry_index(address)], slack = entry >> ID_BITS;
-    if (slack == SLACK_ODD) return ht_table_find(&odd, address, ret);
-    if (entry) *ret = (struct ht_block){.size = usable(address) - slack, .id = entry & ID_MASK};
+    uint32_t entry = ((uint32_t *)leaf)[entry_index(address)], slack = entry >> HT_MAP_ID_BITS;
+    if (slack == HT_SLACK_ODD) return ht_table_find(&odd, address, ret);
+    if (entry) *ret = (struct ht_block){.size = usable(address) - slack, .id = entry & HT_MAP_ID_MASK};
     return entry != 0;
 }
 
 static void map_remove(uint64_t address) {
     void *leaf = leaf_of(address, false);
     if (!leaf) return;
-    if (wide) {
+    if (ht_page_map.wide) {
         ((uint64_t *)leaf)[entry_index(address)] = 0;
         return;
     }
     uint32_t *entry = (uint32_t *)leaf + entry_index(address);
-    if (*entry >> ID_BITS == SLACK_ODD) ht_table_remove(&odd, address);
+    if (*entry >> HT_MAP_ID_BITS == HT_SLACK_ODD) ht_table_remove(&odd, address);
     *entry = 0;
 }
 
 static void drop_leaves(void) {
-    for (uint32_t i = 0; i < leaf_count && i < LEAVES_NOTED; i++) ht_sys_unmap(root[leaf_noted[i]], leaf_bytes());
+    for (uint32_t i = 0; i < leaf_count && i < LEAVES_NOTED; i++)
+        ht_sys_unmap(ht_page_map.root[leaf_noted[i]], leaf_bytes());
     leaf_count = 0;
 }
 
+// Is what we believe of the allocator's block heads true here? Small, large and mapped blocks must agree.
+static bool sizes_are_in_heads(void) {
+    static const size_t sizes[] = {1, 24, 25, 40, 1000, 5000, 100000, 1 << 20};
+    bool agree = true;
+    for (unsigned i = 0; agree && i < sizeof sizes / sizeof *sizes; i++) {
+        void *block = ht_real.malloc(sizes[i]);
+        agree = block && ht_sys_usable_size(block) == ht_real.malloc_usable_size(block);
+        ht_real.free(block);
+    }
+    return agree;
+}
+
 static bool map_init(void) {
-    if (root) { // a fork child: the parent's blocks are not ours
+    if (ht_page_map.root) { // a fork child: the parent's blocks are not ours
         drop_leaves();
-        ht_sys_unmap(root, sizeof(void *) << ROOT_BITS);
+        ht_sys_unmap(ht_page_map.root, sizeof(void *) << HT_ROOT_BITS);
         ht_table_deinit(&odd);
     }
-    wide = !ht_real_is_libc() || !ht_real.malloc_usable_size;
-    shift = wide ? 4 : 5;
-    ht_live_least_request = wide ? 9 : 0; // 8-byte classes lie 8 bytes apart
-    root = ht_sys_map(sizeof(void *) << ROOT_BITS);
-    return root && ht_table_init(&odd, 17);
+    ht_page_map.wide = !ht_real_is_libc() || !ht_real.malloc_usable_size;
+    ht_page_map.shift = ht_page_map.wide ? 4 : 5;
+    ht_page_map.size_in_head = !ht_page_map.wide && sizes_are_in_heads();
+    ht_live_least_request = ht_page_map.wide ? 9 : 0; // 8-byte classes lie 8 bytes apart
+    ht_page_map.root = ht_sys_map(sizeof(void *) << HT_ROOT_BITS);
+    return ht_page_map.root && ht_table_init(&odd, 17);
 }
 
 // ---- Sampled: a table ---------------------------------------------------------------------------------------------------

@@ -61,16 +61,6 @@ static inline enum step step(struct ht_memo *m, struct walk *w, struct ht_unwind
     return STEP_ROOT;
 }
 
-// Do the words that frames [0, count) depend on still hold what they held?
-static inline bool still_true(const struct ht_memo *m, uint32_t count) {
-    const struct ht_memo_frame *f = m->frame + count;
-    while (f-- > m->frame)
-        if (ht_unlikely(ht_load(f->sp - 8) != f->pc)) return false;
-    for (uint32_t i = m->rest[count - 1].checks; i-- > 0;)
-        if (ht_unlikely(ht_load(m->check[i].address) != m->check[i].value)) return false;
-    return true;
-}
-
 static void push(struct ht_memo *m, const struct ht_memo_new *f, uint64_t salt) {
     uint32_t i = m->count++, checks = i ? m->rest[i - 1].checks : 0;
     struct ht_stack_hash h =
@@ -81,18 +71,14 @@ static void push(struct ht_memo *m, const struct ht_memo_new *f, uint64_t salt) 
     m->rest[i] = (struct ht_memo_rest){{h.a, h.b}, f->bp, checks + f->check_count, 0, f->bp_matters};
 }
 
-static inline bool same_state(const struct ht_memo *m, uint32_t i, const struct ht_caller *at) {
-    return m->frame[i].sp == at->sp && m->frame[i].pc == at->pc && (!m->rest[i].bp_matters || m->rest[i].bp == at->bp);
-}
-
 // Walks until a frame equals a remembered one whose outer part still holds, or to the root. Gives the number of remembered
 // frames that stay; -1: cannot.
 static inline int64_t walk(struct ht_memo *m, struct walk *w, struct ht_unwind_scratch *s) {
     uint32_t left = m->count; // remembered frames that may still be met
     for (;;) {
         while (left && m->frame[left - 1].sp < w->at.sp) left--;
-        if (left && same_state(m, left - 1, &w->at)) {
-            if (ht_likely(still_true(m, left))) {
+        if (left && ht_memo_same_state(m, left - 1, &w->at)) {
+            if (ht_likely(ht_memo_still_true(m, left))) {
                 if (m->rest[left - 1].bp_matters) bp_matters(m, w);
                 return left;
             }
@@ -107,9 +93,9 @@ static inline int64_t walk(struct ht_memo *m, struct walk *w, struct ht_unwind_s
 }
 
 bool ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_unwind_scratch *s) {
-    uint64_t salt = ht_modules_salt();
-    uint64_t meaning = (__atomic_load_n(&ht_rules_generation, __ATOMIC_RELAXED) << 32) + salt;
+    uint64_t meaning = __atomic_load_n(&ht_rules_generation, __ATOMIC_ACQUIRE), salt = ht_modules_salt();
     if (ht_unlikely(m->made_for != meaning)) m->count = 0, m->made_for = meaning;
+    m->changes++;
     struct walk w = {.at = *from};
     int64_t stay = walk(m, &w, s);
     if (ht_unlikely(stay < 0 || stay + w.fresh > HT_MAX_DEPTH)) {

@@ -9,6 +9,7 @@
 #ifndef HEAPTIDE_MEMO_H
 #define HEAPTIDE_MEMO_H
 
+#include "rules.h"
 #include "unwind.h"
 
 struct ht_memo_frame { // compared in the hot loop: kept apart from the rest
@@ -38,7 +39,8 @@ struct ht_memo_new { // a frame just walked, before its place is known
 
 // The root is frame 0. Everything is valid when zeroed.
 struct ht_memo {
-    uint64_t made_for; // what addresses meant when it was made
+    uint64_t made_for; // ht_rules_generation: what addresses meant when it was made
+    uint64_t changes;  // captures so far: tells one that was interrupted by another
     uint32_t count;
     struct ht_memo_frame frame[HT_MAX_DEPTH];
     struct ht_memo_rest rest[HT_MAX_DEPTH];
@@ -49,6 +51,33 @@ struct ht_memo {
 // Brings the memo to the stack of `from`: on success frame[0 .. count) is that stack, root first, with its hashes. False: the stack
 // has something in it that is not remembered (a signal frame, a guess, more frames than fit); the memo is then empty.
 bool ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_unwind_scratch *scratch);
+
+static inline bool ht_memo_same_state(const struct ht_memo *m, uint32_t i, const struct ht_caller *at) {
+    return m->frame[i].sp == at->sp && m->frame[i].pc == at->pc && (!m->rest[i].bp_matters || m->rest[i].bp == at->bp);
+}
+
+// Do the words that frames [0, count) depend on still hold what they held?
+static inline bool ht_memo_still_true(const struct ht_memo *m, uint32_t count) {
+    const struct ht_memo_frame *f = m->frame + count;
+    while (f-- > m->frame)
+        if (ht_unlikely(ht_load(f->sp - 8) != f->pc)) return false;
+    for (uint32_t i = m->rest[count - 1].checks; i-- > 0;)
+        if (ht_unlikely(ht_load(m->check[i].address) != m->check[i].value)) return false;
+    return true;
+}
+
+// The id of the stack of `from` if it is the very one remembered; else 0.
+static inline uint32_t ht_memo_known(const struct ht_memo *m, const struct ht_caller *from) {
+    uint32_t n = m->count;
+    uint64_t changes = m->changes;
+    if (!n || !ht_memo_same_state(m, n - 1, from) ||
+        m->made_for != __atomic_load_n(&ht_rules_generation, __ATOMIC_ACQUIRE))
+        return 0;
+    uint32_t id = m->rest[n - 1].id;
+    if (!id || !ht_memo_still_true(m, n)) return 0;
+    ht_compiler_barrier();
+    return m->changes == changes ? id : 0; // a signal handler may have captured in between
+}
 
 // The hashes of a stack, frame by frame from the root; also what ht_memo_rest holds.
 struct ht_stack_hash {

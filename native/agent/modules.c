@@ -132,7 +132,10 @@ static bool add(const struct object *o) {
     uint32_t n = module_count;
     bool done = is_known(o->start);
     if (!done && n < MODULES && log_module(b, o, n + 1)) {
-        if (reuses_addresses(o)) __atomic_fetch_add(&salt, 1, __ATOMIC_RELAXED);
+        if (reuses_addresses(o)) {
+            __atomic_fetch_add(&salt, 1, __ATOMIC_RELAXED);
+            ht_unwind_flush(); // and with it what threads remember
+        }
         modules[n] = (struct module){o->start, o->end, n + 1, false};
         __atomic_store_n(&module_count, n + 1, __ATOMIC_RELEASE);
         done = true;

@@ -117,16 +117,19 @@ void ht_record_alloc(const void *block, size_t size, const struct ht_caller *cal
     struct ht_books *b = ht_books_now();
     if (!b) return look_again_later();
     if (!block) return;
-    if (b->header->mode == HT_MODE_SAMPLED) return sample(b, block, size, caller);
-    ht_tls.left = 0;
+    if (b->mode == HT_MODE_SAMPLED) return sample(b, block, size, caller);
     struct ht_thread *t = ht_thread_now(b);
-    struct ht_block what = {.size = size, .id = ht_stacks_capture(b, t, caller)};
-    record(b, t, block, &what);
+    uint32_t id = ht_stacks_capture(b, t, caller);
+    if (ht_unlikely(!ht_exact_alloc(b, t, block, size, id))) {
+        struct ht_block what = {.size = size, .id = id};
+        record(b, t, block, &what);
+        ht_tls.left = 0;
+    }
     if (ht_unlikely(ht_record_listen != NULL)) ht_record_listen(size, 0);
 }
 
 static void count_unknown(struct ht_books *b, const void *block) {
-    if (b->header->mode == HT_MODE_EXACT && block) ht_books_lose(b, HT_LOSS_UNKNOWN_FREE, 1);
+    if (b->mode == HT_MODE_EXACT && block) ht_books_lose(b, HT_LOSS_UNKNOWN_FREE, 1);
 }
 
 static void take_and_count(struct ht_books *b, const void *block, struct ht_block *what) {

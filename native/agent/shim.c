@@ -19,7 +19,7 @@ HT_EXPORT void *malloc(size_t size) {
 HT_NOINLINE void *ht_shim_malloc_slow(size_t size) {
     struct ht_caller caller = HT_CALLER();
     void *block = ht_real.malloc(ht_shim_ask(size));
-    ht_shim_allocated(block, size, &caller);
+    if (!ht_shim_forwards(size)) ht_record_alloc_inline(block, size, &caller);
     return block;
 }
 
@@ -30,7 +30,7 @@ HT_EXPORT void free(void *block) {
 
 HT_NOINLINE void ht_shim_free_slow(void *block) {
     if (ht_is_bootstrap(block)) return;
-    ht_record_free(block);
+    ht_record_free_inline(block);
     ht_real.free(block);
 }
 

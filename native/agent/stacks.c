@@ -209,6 +209,8 @@ static HT_COLD uint32_t add_from_memo(struct ht_books *b, struct ht_thread *t, s
 
 static inline uint32_t capture_by_memo(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
     struct ht_memo *m = &t->memo;
+    uint32_t known = ht_memo_known(m, caller);
+    if (known) return known;
     if (ht_unlikely(!ht_memo_capture(m, caller, &t->scratch))) return capture_by_walk(b, t, caller);
     struct ht_memo_rest *leaf = &m->rest[m->count - 1];
     if (leaf->id) return leaf->id;
@@ -227,7 +229,7 @@ uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct
     if (ht_unlikely(t->capture_sp)) t->memo.count = 0; // left half done
     t->capture_sp = sp;
     ht_compiler_barrier();
-    uint32_t id = b->header->mode == HT_MODE_EXACT ? capture_by_memo(b, t, caller) : capture_by_walk(b, t, caller);
+    uint32_t id = b->mode == HT_MODE_EXACT ? capture_by_memo(b, t, caller) : capture_by_walk(b, t, caller);
     ht_compiler_barrier();
     t->capture_sp = 0;
     return id;

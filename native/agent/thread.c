@@ -62,18 +62,14 @@ static HT_COLD struct ht_thread *make_thread(void) {
     return t;
 }
 
-static HT_COLD void join_books(struct ht_thread *t, struct ht_books *b) {
+HT_COLD struct ht_thread *ht_thread_join(struct ht_books *b) {
+    struct ht_thread *t = ht_tls.thread ? ht_tls.thread : make_thread();
+    if (!t || t->books == b) return t;
     t->lane_number = ht_books_take_lane(b, (uint64_t)ht_sys_gettid());
     t->lane = ht_books_lane(b, t->lane_number);
     t->operation_sp = 0;
     t->memo.count = 0; // ids belong to books
     t->books = b;
-}
-
-struct ht_thread *ht_thread_now(struct ht_books *b) {
-    struct ht_thread *t = ht_tls.thread;
-    if (ht_unlikely(!t)) t = make_thread();
-    if (ht_unlikely(t && t->books != b)) join_books(t, b);
     return t;
 }
 

@@ -31,8 +31,12 @@ struct ht_thread {
 };
 
 bool ht_threads_init(void);
+HT_COLD struct ht_thread *ht_thread_join(struct ht_books *b);
 // This thread's state, with a lane of the books `b`; NULL: no memory.
-struct ht_thread *ht_thread_now(struct ht_books *b);
+static inline struct ht_thread *ht_thread_now(struct ht_books *b) {
+    struct ht_thread *t = ht_tls.thread;
+    return ht_likely(t && t->books == b) ? t : ht_thread_join(b);
+}
 void ht_threads_after_fork(void);
 
 // ---- The window of an operation ---------------------------------------------------------------------------------------
