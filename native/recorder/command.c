@@ -166,7 +166,7 @@ static void prepare(struct launch *launch) {
             *launch->agent ? launch->agent : "this program's side");
     else if (!output_init(&launch->output, o->output))
         say("cannot write to %s: %s: nothing will be recorded; choose another place with --output",
-            *launch->output.prefix ? launch->output.prefix : "the current directory", strerror(errno));
+            output_place(&launch->output), strerror(errno));
     else if ((launch->listen_fd = listen_at_random(launch->address)) < 0)
         say("no socket to listen at: %s: nothing will be recorded", strerror(errno));
 }

@@ -26,6 +26,7 @@ static int follow(const struct options *options) {
     struct server_setup setup = {
         .options = options, .output = &output, .listen_fd = options->listen_fd, .control_fd = -1};
     server_run(&setup);
+    output_deinit(&output);
     return 0;
 }
 
@@ -36,7 +37,7 @@ static int serve(const struct options *options) {
     close_others(keep, 1);
     if (options->control_fd >= 0) fcntl(options->control_fd, F_SETFD, FD_CLOEXEC);
     if (!output_init(&output, options->output)) {
-        say("cannot write to %s: %s", *output.prefix ? output.prefix : "the current directory", strerror(errno));
+        say("cannot write to %s: %s", output_place(&output), strerror(errno));
         return STATUS_OURS;
     }
     int listen_fd = listen_at_random(address);
@@ -53,17 +54,16 @@ static int serve(const struct options *options) {
     struct server_setup setup = {
         .options = options, .output = &output, .listen_fd = listen_fd, .control_fd = options->control_fd};
     server_run(&setup);
+    output_deinit(&output);
     return 0;
 }
 
 int main(int argc, char **argv) {
     struct options options;
     int status = options_init(&options, argc, argv);
-    if (status >= 0) return status;
-    switch (options.form) {
-    case FORM_FOLLOW: return follow(&options);
-    case FORM_SERVE: return serve(&options);
-    case FORM_COMMAND: return command_run(&options);
-    }
-    return STATUS_OURS;
+    if (status < 0 && options.form == FORM_FOLLOW) status = follow(&options);
+    if (status < 0 && options.form == FORM_SERVE) status = serve(&options);
+    if (status < 0 && options.form == FORM_COMMAND) status = command_run(&options);
+    options_deinit(&options);
+    return status;
 }

@@ -177,3 +177,5 @@ int options_init(struct options *o, int argc, char **argv) {
     if (o->every_ns) o->every_ns = max_u64(o->every_ns, LEAST_EVERY_NS);
     return status;
 }
+
+void options_deinit(struct options *o) { buf_deinit(&o->complaints); }

@@ -26,5 +26,6 @@ struct options {
 
 // Reads environment and arguments. Returns -1 to go on, else the exit status (after --help or a mistake).
 int options_init(struct options *options, int argc, char **argv);
+void options_deinit(struct options *options);
 
 #endif

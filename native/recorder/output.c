@@ -10,13 +10,19 @@
 
 bool output_init(struct output *output, const char *path) {
     const char *slash = strrchr(path, '/');
-    char *prefix = strndup(path, slash ? (size_t)(slash - path) + 1 : 0); // lives as long as the process
-    *output = (struct output){.dir = -1, .pattern = slash ? slash + 1 : path, .prefix = prefix ? prefix : ""};
+    *output = (struct output){.dir = -1, .pattern = slash ? slash + 1 : path};
+    output->prefix = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
+    if (!output->prefix) return false;
     if (!*output->pattern) {
         errno = EISDIR;
         return false;
     }
     output->dir = open(*output->prefix ? output->prefix : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (output->dir < 0) return false;
-    return faccessat(output->dir, ".", W_OK | X_OK, AT_EACCESS) == 0;
+    return output->dir >= 0 && faccessat(output->dir, ".", W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+void output_deinit(struct output *output) {
+    if (output->dir >= 0) close(output->dir);
+    free(output->prefix);
+    *output = (struct output){.dir = -1};
 }

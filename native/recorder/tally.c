@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "tally.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,8 +36,7 @@ void tally_deinit(struct tally *t) {
 
 // ---- One run --------------------------------------------------------------------------------------------------------
 
-// False: a number that no honest agent writes.
-static bool add_sampled(struct totals *to, const struct ht_sampled_counter *now,
+static void add_sampled(struct totals *to, const struct ht_sampled_counter *now,
                         const struct ht_sampled_counter *then) {
     to->counts[0] += now->alloc_bytes - then->alloc_bytes;
     to->counts[1] += now->alloc_objects_fp16 - then->alloc_objects_fp16;
@@ -48,7 +46,6 @@ static bool add_sampled(struct totals *to, const struct ht_sampled_counter *now,
     to->variance[1] += now->free_variance - then->free_variance;
     to->samples[0] += now->alloc_samples - then->alloc_samples; // 32 bits: wraps as the agent's do
     to->samples[1] += now->free_samples - then->free_samples;
-    return isfinite(to->variance[0]) && isfinite(to->variance[1]);
 }
 
 static void add_exact(struct totals *to, const struct ht_counter *now, const struct ht_counter *then) {
@@ -58,6 +55,14 @@ static void add_exact(struct totals *to, const struct ht_counter *now, const str
     to->counts[3] += now->free_objects - then->free_objects;
 }
 
+// False: a number that no honest agent comes to. Readers take 2^63, infinity and less than nothing for damage; the limits
+// are such that the phases' sum keeps below those.
+static bool is_possible(const struct totals *t) {
+    uint64_t bits = t->counts[0] | t->counts[1] | t->counts[2] | t->counts[3] | t->samples[0] | t->samples[1];
+    const double *v = t->variance;
+    return !(bits >> 62) && v[0] >= 0 && v[0] < 1e300 && v[1] >= 0 && v[1] < 1e300;
+}
+
 static bool add_run(const struct tally *t, struct group_totals *group, const uint8_t *now, const uint8_t *then) {
     size_t slot = t->run_bytes / GROUP_IDS;
     for (uint32_t i = 0; i < GROUP_IDS; i++, now += slot, then += slot) {
@@ -65,8 +70,9 @@ static bool add_run(const struct tally *t, struct group_totals *group, const uin
         group->dirty[i / 64] |= 1ull << i % 64;
         if (t->mode == HT_MODE_EXACT)
             add_exact(&group->ids[i], (const void *)now, (const void *)then);
-        else if (!add_sampled(&group->ids[i], (const void *)now, (const void *)then))
-            return false;
+        else
+            add_sampled(&group->ids[i], (const void *)now, (const void *)then);
+        if (!is_possible(&group->ids[i])) return false;
     }
     return true;
 }
@@ -90,7 +96,7 @@ static const char *merge_run(struct tally *t, const struct books *books, uint32_
     if (!*group) *group = calloc(1, sizeof **group);
     uint8_t *copy = copy_of(t, slot);
     if (!*group || !copy) return "counters beyond what the pool can hold, or no memory for their copies";
-    if (!add_run(t, *group, t->scratch, copy)) return "a variance that is no number";
+    if (!add_run(t, *group, t->scratch, copy)) return "an impossible count";
     memcpy(copy, t->scratch, t->run_bytes);
     return NULL;
 }
