@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import click
 
+from heaptide.cli.guard import out
+
 _EPILOG = """\b
 Example:
   LD_PRELOAD=$(heaptide agent) HEAPPROFILE=/tmp/profile ./server
@@ -19,4 +21,4 @@ def command() -> None:
     """
     from heaptide.launch import agent_path
 
-    click.echo(str(agent_path()))
+    out(str(agent_path()) + "\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import click
 
+from heaptide.cli.guard import out
+
 _EPILOG = """\b
 Examples:
   eval "$(heaptide completion bash)"                  in ~/.bashrc
@@ -22,4 +24,4 @@ def command(shell: str) -> None:
 
     found = get_completion_class(shell)
     assert found is not None, shell
-    click.echo(found(cli, {}, "heaptide", "_HEAPTIDE_COMPLETE").source())
+    out(found(cli, {}, "heaptide", "_HEAPTIDE_COMPLETE").source() + "\n")

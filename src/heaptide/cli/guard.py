@@ -10,14 +10,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import click
 
-from heaptide._errors import HeaptideError
+from heaptide._errors import HeaptideError, UsageError
 
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141
+
+
+class _NobodyReads(Exception):
+    """Whoever read our output has gone (`heaptide top | head`). Not BrokenPipeError, which click ends with status 1."""
 
 
 def leave(command: click.Command, name: str, arguments: Sequence[str] | None) -> NoReturn:
@@ -31,7 +36,6 @@ def status_of(command: click.Command, name: str, arguments: Sequence[str] | None
         result = command.main(
             args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False
         )
-        sys.stdout.flush()
     except HeaptideError as error:
         say(error.message, error.hint)
         return error.exit_code
@@ -40,18 +44,31 @@ def status_of(command: click.Command, name: str, arguments: Sequence[str] | None
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
-    except BrokenPipeError:
+    except _NobodyReads:
         # Python would complain once more when it closes stdout on the way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return _PIPE_CLOSED
     return result if isinstance(result, int) else 0
 
 
 def out(text: str) -> None:
     """A result to stdout. Names that are no UTF-8 come out as the bytes they are."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-    sys.stdout.buffer.flush()
+    out_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def out_bytes(data: bytes) -> None:
+    """A result to stdout. UsageError when that is closed or full."""
+    if sys.stdout is None:
+        raise UsageError("standard output is closed: there is no place for the result")
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise _NobodyReads from None
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer must not fail again
+        raise UsageError(f"standard output cannot be written: {error.strerror}") from None
 
 
 def say(message: str, hint: str | None = None) -> None:
@@ -59,11 +76,8 @@ def say(message: str, hint: str | None = None) -> None:
     lines = [f"heaptide: {message}"]
     if hint:
         lines.append(f"  {hint}")
-    try:
-        sys.stdout.flush()
+    with suppress(BrokenPipeError):
         print("\n".join(lines), file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        pass
 
 
 def _usage_hint(error: click.ClickException) -> str | None:

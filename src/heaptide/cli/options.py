@@ -64,4 +64,4 @@ end), 03:12 or an ISO time. `end` is the last moment before an ordinary shutdown
 
 def colour() -> bool:
     """Whether to colour what goes to stdout: on a terminal, unless NO_COLOR is set to something."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from heaptide._errors import InputError, UsageError
-from heaptide.cli.guard import leave, out, say
+from heaptide.cli.guard import leave, out, out_bytes, say
 from heaptide.cli.pprof_flags import Request, help_text, parse
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     if "help" in request.switches:
         out(help_text(ctx.command_path))
         return
-    if request.output in _BINARY and sys.stdout.isatty():
+    if request.output in _BINARY and sys.stdout is not None and sys.stdout.isatty():
         raise UsageError(
             f"a picture is not for a terminal: redirect it, for instance > graph.{request.output}",
         )
@@ -129,7 +129,7 @@ def _print(graph: CallGraph, request: Request, file: str | None) -> None:
     if request.output == "dot":
         out(source)
         return
-    sys.stdout.buffer.write(picture.draw(source, request.output))
+    out_bytes(picture.draw(source, request.output))
 
 
 def _file_name(program: str | None, series: Series) -> str | None:

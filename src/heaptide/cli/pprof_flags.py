@@ -151,6 +151,6 @@ def help_text(name: str) -> str:
         "",
         "Examples:",
         f"  {name} --text ./server /tmp/profile.0001.heap",
-        f"  {name} --ps --lines --base /tmp/profile.0001.heap ./server /tmp/profile.0009.heap > grown.ps",
+        f"  {name} --ps --lines --base /tmp/profile.0001.heap ./server /tmp/profile.0009.heap > a.ps",
     ]
     return "\n".join(lines) + "\n"

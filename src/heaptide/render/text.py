@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 
 from heaptide.analysis.places import unit_of
@@ -11,6 +11,7 @@ from heaptide.analysis.top import Row, Top
 from heaptide.analysis.traces import Trace, Traces
 from heaptide.render import names, units
 
+_ALL_VALUES = frozenset({"inuse_objects", "inuse_space", "alloc_objects", "alloc_space"})
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
@@ -73,8 +74,9 @@ def trace_list(found: Traces, heading: Sequence[str], *, limit: int = 0, colour:
     """Every stack, leaf first, ``>`` before its site; ``limit`` of them when that is not 0."""
     shown = found.traces[:limit] if limit else found.traces
     unit = unit_of(found.value)
-    total = units.quantity_with_error(found.total, found.error, unit)
-    lines = [*heading, f"{'net change' if found.is_difference else 'total'} {total}"]
+    total = units.quantity(found.total, unit, signed=found.is_difference)
+    sure = f" +/- {units.quantity(found.error, unit)}" if found.error > 0 else ""
+    lines = [*heading, f"{'net change' if found.is_difference else 'total'} {total}{sure}"]
     whole = sum(abs(trace.value) for trace in found.traces)
     for number, trace in enumerate(shown, start=1):
         lines += ["", _styled(f"#{number}  {_trace_line(trace, found, whole)}", "", True, colour)]
@@ -85,17 +87,16 @@ def trace_list(found: Traces, heading: Sequence[str], *, limit: int = 0, colour:
 
 
 def _trace_line(trace: Trace, found: Traces, whole: float) -> str:
-    signed = found.is_difference
-    parts = [f"{units.quantity(trace.value, unit_of(found.value), signed=signed)}"]
+    signed, unit = found.is_difference, unit_of(found.value)
+    parts = [units.quantity(trace.value, unit, signed=signed)]
     if trace.error > 0:
-        parts.append(f"+/- {units.quantity(trace.error, unit_of(found.value))}")
+        parts.append(f"+/- {units.quantity(trace.error, unit)}")
     parts.append(f"({units.percent(trace.value, whole)})")
-    if {"inuse_objects", "inuse_space", "alloc_objects", "alloc_space"} <= trace.values.keys():
-        write: Callable[[str], str] = lambda name: units.quantity(trace.values[name], unit_of(name), signed=signed)  # noqa: E731
-        parts.append(
-            f" in use {write('inuse_space')} in {write('inuse_objects')} blocks,"
-            f" allocated {write('alloc_space')} in {write('alloc_objects')}"
-        )
+    if trace.values.keys() >= _ALL_VALUES:
+        texts = {name: units.quantity(trace.values[name], unit_of(name), signed=signed) for name in _ALL_VALUES}
+        plural = "" if texts["inuse_objects"] == "1" else "s"
+        parts.append(f" in use {texts['inuse_space']} in {texts['inuse_objects']} block{plural},")
+        parts.append(f"allocated {texts['alloc_space']} in {texts['alloc_objects']}")
     return " ".join(parts)
 
 

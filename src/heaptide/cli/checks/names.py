@@ -15,9 +15,10 @@ from heaptide.symbolize.files import Image, open_image
 
 _SEES = {
     Level.LINES: "functions, lines and inlined calls",
-    Level.SYMBOLS: "function names only, where a symbol covers them",
-    Level.NOTHING: "no names",
+    Level.SYMBOLS: "names of functions in its symbol table only, no lines",
+    Level.NOTHING: "no names and no lines",
 }
+_NO_DEBUG_FILE = "no debug file was found"
 
 
 def findings(paths: Sequence[str], search: Sequence[str]) -> Iterator[Finding]:
@@ -33,8 +34,9 @@ def findings(paths: Sequence[str], search: Sequence[str]) -> Iterator[Finding]:
             source = f" (from {report.debug_file})" if report.debug_file not in (None, path) else ""
             yield Finding("ok", "debug-info", f"{path}: {_SEES[report.level]}{source}")
         else:
-            why = "; ".join(problem.removeprefix(f"{path} ") for problem in report.problems)
-            yield Finding("warn", "debug-info", f"{path}: {_SEES[report.level]}: {why}", report.hint)
+            # That there is no debug info is said already; what was found and refused is news.
+            why = [problem for problem in report.problems if _NO_DEBUG_FILE not in problem]
+            yield Finding("warn", "debug-info", "; ".join([f"{path}: {_SEES[report.level]}", *why]), report.hint)
 
 
 def libraries_of(program: Path, loader: str) -> list[str]:

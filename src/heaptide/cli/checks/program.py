@@ -18,7 +18,6 @@ from heaptide.symbolize.elf import Elf, ElfError
 from heaptide.symbolize.files import Image, open_image
 
 _PT_INTERP = 3
-_SECURE_BITS = stat.S_ISUID | stat.S_ISGID
 _SYMBOL = {True: [("name", "u4"), ("info", "u1"), ("other", "u1"), ("shndx", "u2"), ("rest", "u8", 2)],
            False: [("name", "u4"), ("rest", "u4", 2), ("info", "u1"), ("other", "u1"), ("shndx", "u2")]}  # fmt: skip
 _SCRIPT_DEPTH = 4
@@ -82,12 +81,14 @@ def _script(path: Path, interpreter: str, depth: int) -> Iterator[Finding]:
 def privileges(path: Path) -> Iterator[Finding]:
     """The dynamic loader ignores LD_PRELOAD where the program gains rights."""
     try:
-        bits = path.stat().st_mode & _SECURE_BITS
-        capabilities = "security.capability" in os.listxattr(path)
+        status = path.stat()
+        capabilities = "security.capability" in os.listxattr(path) and os.geteuid() != 0
     except OSError:
         return
-    if bits or capabilities:
-        what = "setuid" if bits & stat.S_ISUID else "setgid" if bits else "given file capabilities"
+    setuid = status.st_mode & stat.S_ISUID and status.st_uid != os.geteuid()
+    setgid = status.st_mode & stat.S_ISGID and status.st_gid != os.getegid()
+    if setuid or setgid or capabilities:
+        what = "setuid" if setuid else "setgid" if setgid else "given file capabilities"
         yield Finding(
             "problem",
             "setuid",

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every renderer, held against golden files that are named by what was asked. GOLDEN_UPDATE=1 writes them anew."""
+
+from __future__ import annotations
+
+import json as standard_json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from heaptide.analysis.graph import Trim, call_graph
+from heaptide.analysis.site import pprof_drops
+from heaptide.analysis.top import top
+from heaptide.analysis.traces import traces
+from heaptide.model import Frame, Profile, StackTable
+from heaptide.render import dot, json, names, pprof, text
+from tests.builders.profiles import a_frame, a_profile
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+HEADING = ["server.4711.tide: bytes in use", "at #12 2026-11-22 21:30:11 +00:12.3 (shutdown)"]
+LONG = (
+    "ns::Outer<std::map<int, std::string> >::Inner::a_function_with_a_long_name(std::vector<int, std::allocator<int> >)"
+)
+
+
+def sample() -> Profile:
+    """Recursion, inlined calls, runtime frames, code without a name, small and large values."""
+    profile = a_profile(
+        {
+            "malloc@allocator emplace@container work:7+ serve:3 main:9": 6 << 20,
+            "malloc@allocator work:8+ serve:3 main:9": 3 << 20,
+            "0x1234 serve:3 main:9": 700 << 10,
+            "walk:4 walk:4 main:12": 40 << 10,
+            "strdup@allocator main:5": 1000,
+            "tiny:2 main:5": 10,
+        }
+    )
+    long = replace(a_frame("long:44"), function=LONG)
+    frames = [long if frame.function == "walk" else frame for frame in profile.stacks.frames]
+    return replace(profile, stacks=StackTable(frames, profile.stacks.stacks))
+
+
+def sampled() -> Profile:
+    return a_profile({"f:3 main:9": 5 << 20, "g:4 main:9": 100 << 10}, errors={"f:3 main:9": 400e3, "g:4 main:9": 90e3})
+
+
+def difference() -> Profile:
+    return a_profile({"f:3 main:9": 5 << 20, "g:4 main:9": 10 << 10}) - a_profile(
+        {"f:3 main:9": 1 << 20, "g:4 main:9": 60 << 10}
+    )
+
+
+def pprof_graph(profile: Profile, count: int = 0) -> pprof.CallGraph:
+    return call_graph(profile, by="name", skip=pprof_drops, trim=Trim(nodecount=count))
+
+
+RENDERERS: dict[str, Callable[[], str]] = {
+    "top.text": lambda: text.top_table(top(sample()), HEADING),
+    "top.by-line.cum.text": lambda: text.top_table(top(sample(), by="line", cum=True), HEADING),
+    "top.by-file.text": lambda: text.top_table(top(sample(), by="file"), HEADING),
+    "top.by-module.text": lambda: text.top_table(top(sample(), by="module"), HEADING),
+    "top.by-address.n-3.text": lambda: text.top_table(top(sample(), by="address"), HEADING, limit=3),
+    "top.inuse_objects.text": lambda: text.top_table(top(sample(), value="inuse_objects"), HEADING),
+    "top.sampled.text": lambda: text.top_table(top(sampled()), HEADING),
+    "top.base.text": lambda: text.top_table(top(difference()), HEADING),
+    "top.colour.text": lambda: text.top_table(top(sample()), HEADING, colour=True),
+    "top.json": lambda: json.top(top(sample())),
+    "top.by-line.n-2.json": lambda: json.top(top(sample(), by="line"), limit=2),
+    "top.sampled.json": lambda: json.top(top(sampled())),
+    "top.empty.json": lambda: json.top(top(a_profile({})), reason="nothing is in use"),
+    "traces.text": lambda: text.trace_list(traces(sample()), HEADING),
+    "traces.n-1.text": lambda: text.trace_list(traces(sample()), HEADING, limit=1),
+    "traces.sampled.text": lambda: text.trace_list(traces(sampled()), HEADING),
+    "traces.base.text": lambda: text.trace_list(traces(difference()), HEADING),
+    "traces.json": lambda: json.traces(traces(sample()), limit=3),
+    "graph.dot": lambda: dot.plain(call_graph(sample()), HEADING),
+    "graph.by-line.dot": lambda: dot.plain(call_graph(sample(), by="line"), HEADING),
+    "graph.base.dot": lambda: dot.plain(call_graph(difference()), HEADING),
+    "graph.sampled.dot": lambda: dot.plain(call_graph(sampled()), HEADING),
+    "pprof.text": lambda: pprof.text(pprof_graph(sample()), file="server"),
+    "pprof.cum.show_bytes.text": lambda: pprof.text(pprof_graph(sample()), file=None, cum=True, in_bytes=True),
+    "pprof.base.text": lambda: pprof.text(pprof_graph(difference()), file="server"),
+    "pprof.nodecount-2.dot": lambda: pprof.graph_text(pprof_graph(sample(), 2), file="server"),
+}
+
+
+@pytest.mark.parametrize("name", RENDERERS)
+def test_golden(name: str) -> None:
+    found, file = RENDERERS[name](), GOLDEN / name
+    if os.environ.get("GOLDEN_UPDATE"):
+        file.write_text(found)
+    assert found == file.read_text()
+
+
+def test_every_golden_file_has_a_renderer() -> None:
+    assert {file.name for file in GOLDEN.iterdir()} == set(RENDERERS)
+
+
+@pytest.mark.parametrize("name", [name for name in RENDERERS if name.endswith(".json")])
+def test_documents_are_of_schema_1(name: str) -> None:
+    document = standard_json.loads(RENDERERS[name]())
+    assert document["schema"] == 1 and list(document)[1:5] == ["value", "unit", "total", "error"]
+
+
+def test_the_rows_of_the_top_document() -> None:
+    document = standard_json.loads(json.top(top(sample())))
+    assert list(document["rows"][0])[:6] == ["flat", "cum", "function", "file", "line", "module"]
+    unnamed = next(row for row in document["rows"] if row["function"] is None)
+    assert unnamed["address"] == "0x1234" and unnamed["unresolved"].startswith("stripped")
+    assert document["rows"][0]["flat"] == 9 << 20 and document["total"] == sum(row["flat"] for row in document["rows"])
+
+
+@pytest.mark.parametrize("share", [-1.0, -0.5, -0.1, 0.0, 0.1, 0.9438, 1.0, 3.0])
+def test_colours_are_colours(share: float) -> None:
+    for border in (False, True):
+        assert len(dot.colour(share, border=border)) == 7
+
+
+def test_the_colours_of_pprof() -> None:
+    assert (dot.colour(0.9438, border=True), dot.colour(0.9438, border=False)) == ("#b20300", "#edd5d5")
+    assert (dot.colour(0.3663, border=True), dot.colour(1.0, border=False)) == ("#b22e00", "#edd5d5")
+
+
+def test_hostile_names_stay_inside_their_quotes() -> None:
+    frame = Frame('f"]; evil [label="\\', "/src/x\ny.c", 3, '/bin/"prog', None)
+    profile = Profile(StackTable([frame], [(0,)]), a_profile({"f": 5}).values)
+    source = dot.plain(call_graph(profile, by="line"), ['head"line'])
+    for line in source.splitlines():
+        assert line.count('"') - line.count('\\"') - 2 * line.count('\\\\"') >= 0
+    import pygraphviz
+
+    assert len(pygraphviz.AGraph(string=source).nodes()) == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "address", "name"),
+    [
+        ("/lib/libjq.so.1", 0x1234, "libjq.so.1+0x1234"),
+        ("/lib/libjq.so.1", None, "[libjq.so.1]"),
+        (None, 0x1234, "0x1234"),
+        (None, None, "?"),
+    ],
+)
+def test_code_without_a_name(module: str | None, address: int | None, name: str) -> None:
+    assert names.code_name(module, address) == name
