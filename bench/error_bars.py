@@ -3,9 +3,9 @@
 
     python -m bench.error_bars [--seeds 400] [--sample 64KiB | --adaptive]
 
-A small program with known totals (blocks of 16 B to 64 KiB, a part of them freed) is recorded once for each seed. For each
-capture three things are taken at the moment `exit`: the estimate, the half-width of its 95 % interval, and the Poisson
-half-width 1.96 sqrt(sum of w^2) over the samples counted, where a sample of w bytes stands for w bytes.
+A small program with known totals (blocks of 16 B to 64 KiB, a part of them freed) is recorded once for each seed. For
+each capture three things are taken at the moment `exit`: the estimate, the half-width of its 95 % interval, and the
+Poisson half-width 1.96 sqrt(sum of w^2) over the samples counted, where a sample of weight w stands for w bytes.
 
 The capture holds no w, but each call site of the program asks for blocks of one size: with a fixed interval all samples
 of a stack weigh the same, w = bytes / samples, and the sum of squares is bytes^2 / samples, exactly. In adaptive mode
