@@ -109,7 +109,7 @@ _RECORD = re.compile(r"\s*(\d+): +(\d+) \[ *(\d+): +(\d+)\] @(.*)")
 
 
 def read(path: Path, depth: int = TCMALLOC_DEPTH) -> tuple[Stacks, Maps]:
-    """A .heap file's stacks by places, which do not depend on where modules lay; cut to the `depth` that both sides keep.
+    """A .heap file's stacks by places, which do not depend on where modules lay; cut to the depth that both keep.
 
     Not read by our own reader: this is the second opinion.
     """
