@@ -14,11 +14,13 @@ enum { // linux/membarrier.h is missing on old systems
 bool cut_init(struct cut *cut, const struct books *books) {
     *cut = (struct cut){.epoch = load_relaxed(&books->control->epoch)};
     cut->seen = calloc(books->lane_count, sizeof *cut->seen);
-    return cut->seen;
+    cut->left = calloc(books->lane_count, sizeof *cut->left);
+    return cut->seen && cut->left;
 }
 
 void cut_deinit(struct cut *cut) {
     free(cut->seen);
+    free(cut->left);
     *cut = (struct cut){0};
 }
 
@@ -43,7 +45,10 @@ void cut_begin(struct cut *cut, const struct books *books, uint16_t kind) {
     fence_program(books);
     // Lanes handed out from here on are used under the new epoch only.
     cut->lanes = books_lanes_used(books);
-    for (uint32_t i = 1; i < cut->lanes; i++) cut->seen[i] = load_acquire(&books_lane(books, i)->seq);
+    for (uint32_t i = 1; i < cut->lanes; i++) {
+        uint64_t seq = load_acquire(&books_lane(books, i)->seq);
+        cut->seen[i] = seq == cut->left[i] ? 0 : seq;
+    }
 }
 
 bool cut_poll(struct cut *cut, const struct books *books) {
@@ -68,6 +73,14 @@ bool cut_wait(struct cut *cut, const struct books *books) {
         slept += nap;
     }
     return true;
+}
+
+void cut_abandon(struct cut *cut, const struct books *books, bool (*is_left)(void *data, uint64_t tid), void *data) {
+    for (uint32_t i = 1; i < cut->lanes; i++) {
+        if (!(cut->seen[i] & 1) || !is_left(data, load_relaxed(&books_lane(books, i)->owner_tid))) continue;
+        cut->left[i] = cut->seen[i];
+        cut->seen[i] = 0;
+    }
 }
 
 uint64_t lanes_in_use(const struct books *books) {

@@ -20,6 +20,7 @@ struct cut {
     struct moment at;
     uint64_t in_use; // the lanes' own totals when it began: the measure of growth between cuts
     uint64_t *seen;  // by lane: seq when it began
+    uint64_t *left;  // by lane: seq of an operation that was given up (odd), else 0
     uint32_t lanes;
 };
 
@@ -31,6 +32,10 @@ void cut_begin(struct cut *cut, const struct books *books, uint16_t kind);
 bool cut_poll(struct cut *cut, const struct books *books);
 // Polls with short sleeps, for at most CUT_PATIENCE_NS; afterwards the cut is left pending and late.
 bool cut_wait(struct cut *cut, const struct books *books);
+
+// Gives up the lanes whose thread left its operation for good (a longjmp out of a signal handler) and has made no other
+// since: those that `is_left` says so of. Without this one such thread would hold up every snapshot from then on.
+void cut_abandon(struct cut *cut, const struct books *books, bool (*is_left)(void *data, uint64_t tid), void *data);
 
 // The buffer (0 or 1) that the last cut brought to rest.
 static inline uint32_t cut_buffer(const struct cut *cut) { return (uint32_t)(cut->epoch - 1) & 1; }

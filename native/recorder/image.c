@@ -16,6 +16,7 @@ static const uint64_t LOOK_NS = 100 * NS_PER_MS;      // between two looks wheth
 static const uint64_t STATUS_NS = 300 * NS_PER_MS;    // how long a parent may take to say how its child ended
 static const uint64_t SUCCESSOR_NS = 300 * NS_PER_MS; // how long an executed program may take to register
 static const uint64_t ENDING_NS = 5 * NS_PER_S;       // how long the last word is tried on a disk that refuses it
+static const uint64_t ABANDON_NS = 2 * NS_PER_S;      // a cut that waits for so long asks what the threads do
 static const uint64_t GROWTH_BYTES = 256 << 10;
 
 // ---- Life cycle -----------------------------------------------------------------------------------------------------
@@ -199,6 +200,17 @@ static uint64_t time_between(const struct image *image, uint64_t now) {
     return max_u64(250 * NS_PER_MS, min_u64(age / 40, 10 * NS_PER_S));
 }
 
+static bool is_left(void *data, uint64_t tid) { return process_thread_sleeps(data, tid); }
+
+// An operation blocks nowhere, so a thread that sleeps has left it. Running, stopped and frozen ones are waited for.
+static bool poll_pending(struct image *image, uint64_t now) {
+    if (cut_poll(&image->cut, &image->books)) return true;
+    if (now < image->cut.at.boottime_ns + ABANDON_NS || now < image->next_abandon_ns) return false;
+    image->next_abandon_ns = now + LOOK_NS;
+    if (!memory_is_frozen(&image->memory)) cut_abandon(&image->cut, &image->books, is_left, &image->process);
+    return cut_poll(&image->cut, &image->books);
+}
+
 static void take_snapshot(struct image *image, uint64_t now) {
     uint16_t kind = image->cut.pending ? image->cut.kind : snapshot_due(image, now);
     if (!kind) return;
@@ -207,7 +219,7 @@ static void take_snapshot(struct image *image, uint64_t now) {
         if (kind == HT_SNAP_START || kind == HT_SNAP_TIME) image->next_time_ns = now + time_between(image, now);
         cut_begin(&image->cut, &image->books, kind);
         if (!cut_wait(&image->cut, &image->books)) return;
-    } else if (!cut_poll(&image->cut, &image->books)) {
+    } else if (!poll_pending(image, now)) {
         return;
     }
     finish_snapshot(image, now);
@@ -283,6 +295,7 @@ static void end_step(struct image *image, uint64_t now) {
         image->next_tick_ns = now + RETRY_NS;
         return;
     }
+    writer_give_up(&image->writer);
     image->state = IMAGE_DONE;
 }
 

@@ -53,13 +53,14 @@ struct image {
 
     uint64_t registered_ns; // boottime, as all below
     uint64_t next_tick_ns;
-    uint64_t next_time_ns; // when the next TIME snapshot is due
-    uint64_t retry_ns;     // no snapshot before this: the last could not be written
-    uint64_t next_look_ns; // when to ask next whether the image still exists
-    uint64_t dead_ns;      // when it was found dead; 0: not
-    uint64_t replaced_ns;  // when it was found to execute another program; 0: not
-    uint64_t deadline_ns;  // ending: when to give up
-    uint64_t high_in_use;  // by the lanes' totals: highest at a snapshot
+    uint64_t next_time_ns;    // when the next TIME snapshot is due
+    uint64_t retry_ns;        // no snapshot before this: the last could not be written
+    uint64_t next_look_ns;    // when to ask next whether the image still exists
+    uint64_t next_abandon_ns; // when to ask next whether threads left their operations
+    uint64_t dead_ns;         // when it was found dead; 0: not
+    uint64_t replaced_ns;     // when it was found to execute another program; 0: not
+    uint64_t deadline_ns;     // ending: when to give up
+    uint64_t high_in_use;     // by the lanes' totals: highest at a snapshot
     uint64_t last_in_use;
 
     uint32_t snapshots; // written so far

@@ -190,6 +190,12 @@ void memory_read(struct memory_source *source, const struct process *process, ui
     if (!ret->failed) memcpy(ret->data, &head, sizeof head);
 }
 
+bool memory_is_frozen(const struct memory_source *source) {
+    char text[256];
+    if (source->cgroup_dir < 0 || read_small(source->cgroup_dir, "cgroup.events", text, sizeof text) <= 0) return false;
+    return strstr(text, "frozen 1");
+}
+
 uint64_t memory_oom_kills(const struct memory_source *source) {
     uint64_t now = 0;
     return read_oom_kills(source, &now) && now > source->oom_kills_at_start ? now - source->oom_kills_at_start : 0;

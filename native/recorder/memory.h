@@ -22,6 +22,8 @@ void memory_deinit(struct memory_source *source);
 // A MEMORY payload; a dead process has its cgroup's figures only.
 void memory_read(struct memory_source *source, const struct process *process, uint32_t snapshot, bool dead,
                  struct buf *ret);
+// Whether the cgroup is frozen: its threads seem to sleep (version 2; version 1's freezer shows as state D).
+bool memory_is_frozen(const struct memory_source *source);
 // How often the cgroup's OOM killer struck since memory_init().
 uint64_t memory_oom_kills(const struct memory_source *source);
 

@@ -29,9 +29,9 @@ struct stat_line {
 };
 
 // The second field is the program's name and may hold anything: the fields are counted from its last ')'.
-static bool read_stat(int dir, struct stat_line *ret) {
+static bool read_stat(int dir, const char *path, struct stat_line *ret) {
     char text[2048];
-    if (dir < 0 || read_small(dir, "stat", text, sizeof text) <= 0) return false;
+    if (dir < 0 || read_small(dir, path, text, sizeof text) <= 0) return false;
     char *p = strrchr(text, ')');
     if (!p || p[1] != ' ') return false;
     *ret = (struct stat_line){.state = p[2]};
@@ -77,7 +77,7 @@ static int open_dir(int pid, uint64_t started_boottime_ns, struct stat_line *ret
     int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) return -1;
     uint64_t tick_ns = NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
-    if (read_stat(dir, ret) && ret->start_ticks * tick_ns <= started_boottime_ns + tick_ns) return dir;
+    if (read_stat(dir, "stat", ret) && ret->start_ticks * tick_ns <= started_boottime_ns + tick_ns) return dir;
     close(dir);
     return -1;
 }
@@ -139,7 +139,7 @@ bool process_is_alive(const struct process *p) {
         return poll(&poll_fd, 1, 0) == 0;
     }
     struct stat_line line;
-    return read_stat(p->dir, &line) && !strchr("ZXx", line.state);
+    return read_stat(p->dir, "stat", &line) && !strchr("ZXx", line.state);
 }
 
 enum image_fate process_image_fate(const struct process *p) {
@@ -148,6 +148,13 @@ enum image_fate process_image_fate(const struct process *p) {
     // The address space is gone. One that is being torn down has no program, one that was replaced has another.
     bool exiting = readlinkat(p->dir, "exe", &byte, 1) < 0 && (errno == ENOENT || errno == ESRCH);
     return exiting ? IMAGE_EXITING : IMAGE_REPLACED;
+}
+
+bool process_thread_sleeps(const struct process *p, uint64_t tid) {
+    char path[64];
+    struct stat_line line;
+    snprintf(path, sizeof path, "task/%lu/stat", (unsigned long)tid);
+    return !read_stat(p->dir, path, &line) || line.state == 'S';
 }
 
 // Linux 6.15: how a process ended, of a pidfd, after its parent has waited for it.
@@ -160,7 +167,7 @@ enum { INFO_EXIT = 1 << 3 };
 
 bool process_wait_status(const struct process *p, int *ret) {
     struct stat_line line;
-    if (read_stat(p->dir, &line)) { // a zombie still says it
+    if (read_stat(p->dir, "stat", &line)) { // a zombie still says it
         *ret = line.exit_code;
         return line.state == 'Z';
     }

@@ -32,6 +32,9 @@ enum image_fate process_image_fate(const struct process *process);
 // Whether the process ended and how, as wait() would say it; false while it cannot be known.
 bool process_wait_status(const struct process *process, int *ret);
 
+// Whether a thread sleeps in the kernel of its own will (not stopped, frozen by signal or waiting to run), or is gone.
+bool process_thread_sleeps(const struct process *process, uint64_t tid);
+
 int process_pidfd(int pid);
 
 #endif

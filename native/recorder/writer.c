@@ -141,6 +141,12 @@ bool writer_settle(struct writer *w) {
     return true;
 }
 
+void writer_give_up(struct writer *w) {
+    if (w->fd < 0 || !w->young.len) return;
+    unlinkat(w->dir, w->file, 0); // ours: it was made with O_EXCL
+    w->file[0] = 0;
+}
+
 static bool keep_in_memory(struct writer *w, const struct ht_record *head, const struct buf *payload, size_t padding) {
     size_t bytes = sizeof *head + payload->len + padding;
     uint8_t *place = w->young.len + bytes <= YOUNG_LIMIT ? buf_grow(&w->young, bytes) : NULL;

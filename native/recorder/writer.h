@@ -37,5 +37,7 @@ void writer_deinit(struct writer *writer);
 bool writer_append(struct writer *writer, uint16_t type, uint16_t flags, const struct buf *payload);
 // Creates the file, if that was not done, and moves there what was kept in memory.
 bool writer_settle(struct writer *writer);
+// Removes a file that never got a byte.
+void writer_give_up(struct writer *writer);
 
 #endif

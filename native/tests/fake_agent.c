@@ -7,6 +7,7 @@
 //     truth=FILE    what it counted itself: 4 words (as the columns of a snapshot) for each thread, right after each operation
 //     damage=SEED   writes rubbish into its books while it runs
 //     freeze=1      one thread stays inside an operation for 300 ms
+//     abandon=1     one thread leaves an operation unfinished and sleeps for ever
 //     depth=N       frames per stack
 //
 // Threads allocate and hand what they have to each other: half of all frees are of another thread's blocks. So a cut that
@@ -27,7 +28,7 @@
 enum { LANES = 8, MAX_IDS = 1 << 12, POOL_PAGES = 1 << 13, MAILBOXES = 64, MAX_THREADS = 64 };
 
 struct settings {
-    bool sampled, shared, freeze;
+    bool sampled, shared, freeze, abandon;
     unsigned threads, ms, stacks, depth;
     uint64_t log_bytes, damage;
     const char *end, *truth;
@@ -232,6 +233,7 @@ static void operate(uint32_t id, uint32_t size, int what) {
     uint64_t *c = counter((unsigned)(epoch & 1) | __atomic_load_n(&phase, __ATOMIC_RELAXED), id);
     add(&c[2 * what], size);
     if (settings.freeze && self == 0 && what == 0 && next_random() % 4096 == 0) usleep(300000);
+    if (settings.abandon && self == 0 && what == 1) pause();
     add(&c[2 * what + 1], scale);
     if (settings.sampled && !settings.shared) {
         struct ht_sampled_counter *s = (void *)c;
@@ -269,7 +271,9 @@ static void damage_books(void) {
 static void *work(void *number) {
     self = (unsigned)(uintptr_t)number;
     random_state = 0x1234567 + self * 77777;
+    uint64_t tid = (uint64_t)ht_sys_gettid();
     lane = lane_at(settings.shared ? 0 : 1 + self);
+    if (!settings.shared) __atomic_store_n(&lane->owner_tid, tid, __ATOMIC_RELAXED);
     while (!__atomic_load_n(&stopping, __ATOMIC_RELAXED)) {
         uint64_t r = next_random();
         uint32_t id = stack_id((unsigned)(r >> 20) % (1 + (unsigned)(r >> 50) % settings.stacks)),
@@ -291,6 +295,7 @@ static void read_settings(char **argv) {
         if (!strncmp(*argv, "threads=", 8)) settings.threads = (unsigned)number;
         if (!strncmp(*argv, "shared=", 7)) settings.shared = number;
         if (!strncmp(*argv, "freeze=", 7)) settings.freeze = number;
+        if (!strncmp(*argv, "abandon=", 8)) settings.abandon = number;
         if (!strncmp(*argv, "ms=", 3)) settings.ms = (unsigned)number;
         if (!strncmp(*argv, "stacks=", 7)) settings.stacks = (unsigned)number;
         if (!strncmp(*argv, "depth=", 6)) settings.depth = (unsigned)number;
@@ -345,7 +350,7 @@ int main(int argc, char **argv) {
     }
     if (ends_by("kill")) raise(SIGKILL);
     __atomic_store_n(&stopping, true, __ATOMIC_RELAXED);
-    for (unsigned i = 0; i < settings.threads; i++) pthread_join(threads[i], NULL);
+    for (unsigned i = settings.abandon; i < settings.threads; i++) pthread_join(threads[i], NULL);
     finish();
     return 7;
 }

@@ -87,6 +87,16 @@ def test_frozen_thread_makes_a_snapshot_late_and_never_wrong(recorder: Path, fak
     assert any(isinstance(record, NoteRecord) and "waited" in record.text for record in recording.records)
 
 
+def test_thread_that_left_its_operation_holds_nothing_up(recorder: Path, fake: Path, tmp_path: Path) -> None:
+    words, options = ("threads=3", "abandon=1", "ms=4000"), ("--every=100ms", "--output=x.tide")
+    _run(recorder, fake, tmp_path, *words, options=options)
+    recording = load(tmp_path / "x.tide")
+    started = recording.records[0].started_boottime_ns
+    later = [snapshot for snapshot in snapshots(recording) if snapshot.boottime_ns - started > 2.5e9]
+    assert len(later) >= 5
+    _assert_cuts(recording, threads=4)
+
+
 def test_state_before_the_shutdown(recorder: Path, fake: Path, tmp_path: Path) -> None:
     words = ("threads=2", "ms=300", "end=shutdown", "truth=truth")
     (summary,) = _run(recorder, fake, tmp_path, *words, options=("--output=x.tide",))
@@ -185,7 +195,8 @@ def test_disk_that_stays_full(recorder: Path, fake: Path, tmp_path: Path) -> Non
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, 0))
         assert server.start(fake, "ms=200").wait() == 7, "the program does not notice"
         (summary,) = server.finish(patience_s=20)
-    assert summary["failed_writes"] > 0 and (tmp_path / "x.tide").stat().st_size == 0
+    assert summary["failed_writes"] > 0 and summary["path"] is None and summary["error"] == "File too large"
+    assert not (tmp_path / "x.tide").exists(), "no empty file is left behind"
 
 
 def test_recorder_killed(recorder: Path, fake: Path, tmp_path: Path) -> None:
