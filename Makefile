@@ -55,8 +55,7 @@ bench: setup native ## measure what the tool costs; the tables go to bench/out a
 	echo "== $$name"; $(BIN)/python -m bench.$$name | tee bench/out/$$name.txt; done
 
 fuzz: setup ## fuzz the readers, FUZZ_SECONDS each (60)
-	@for file in $(wildcard fuzz/[a-z]*.py); do name=$$(basename $$file .py); \
-	echo "== $$name"; $(BIN)/python -m fuzz.$$name --seconds $(FUZZ_SECONDS); done
+	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
 
 clean: ## remove what was built, .venv included
 	rm -rf $(VENV) build dist src/heaptide/_native .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out bench/out
