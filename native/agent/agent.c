@@ -209,7 +209,10 @@ __attribute__((constructor)) static void begin(void) {
     recorder_wanted = ht_options.socket.set || ht_options.output.set;
     if (!recorder_wanted && !ht_options.heapprofile.set) return;
     ht_record_seed = ht_options.seed.set ? (uint64_t)ht_options.seed.value : 0;
-    if (ht_options.heapprofile.set) ht_stacks_keep();
+    if (ht_options.heapprofile.set) {
+        ht_stacks_keep();
+        ht_heapprofile_name();
+    }
     if (recorder_wanted) recorder_wanted = start_shared();
     if (ht_options.heapprofile.set) ht_heapprofile_begin();
     if (!ht_books_now()) return;

@@ -173,10 +173,13 @@ static void install_signal(void) {
     if (sigaction(number, &ours, NULL) != 0) say("HEAPPROFILESIGNAL: that signal cannot be handled", "", "");
 }
 
-static void begin(const char *text) {
+static void take_prefix(const char *text) {
     size_t n = strnlen(text, PREFIX_BYTES - 1);
     memcpy(prefix, text, n);
     prefix[n] = 0;
+}
+
+static void begin(void) {
     allocation_interval = interval(ht_options.allocation_interval, 1ull << 30);
     deallocation_interval = interval(ht_options.deallocation_interval, 0);
     inuse_interval = interval(ht_options.inuse_interval, 100ull << 20);
@@ -193,8 +196,9 @@ static void listen(void) {
 
 // A process that we executed finds our PID in the environment and does not write over our files; the shell that execs the
 // program in place keeps its PID, and the program its names.
-static void name_for_this_process(void) {
+void ht_heapprofile_name(void) {
     static char variable[64] = "HEAPTIDE_HEAPPROFILE_OWNER=";
+    take_prefix(ht_options.heapprofile.value);
     bool executed = ht_options.owner.set && ht_options.owner.value != ht_sys_getpid();
     if (executed || (ht_options.use_pid.set && ht_options.use_pid.value)) append_pid();
     if (ht_options.owner.set) return;
@@ -205,8 +209,7 @@ static void name_for_this_process(void) {
 }
 
 void ht_heapprofile_begin(void) {
-    begin(ht_options.heapprofile.value);
-    name_for_this_process();
+    begin();
     if (!ht_books_now() && !ht_agent_start_private()) return say("no memory for a heap profile of ", prefix, "");
     if (!ht_options.cleanup.set || ht_options.cleanup.value) clean_up();
     install_signal();
@@ -238,7 +241,8 @@ HT_EXPORT char *GetHeapProfile(void);
 
 HT_EXPORT void HeapProfilerStart(const char *text) {
     if (on || !text) return;
-    begin(text);
+    take_prefix(text);
+    begin();
     ht_heap_totals_reset();
     if (ht_books_now() ? ht_books_now()->mode == HT_MODE_EXACT : ht_agent_start_private()) listen();
 }

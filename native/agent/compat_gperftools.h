@@ -5,7 +5,8 @@
 
 #include <stdbool.h>
 
-void ht_heapprofile_begin(void); // HEAPPROFILE is set
+void ht_heapprofile_name(void);  // HEAPPROFILE is set: what the files are called. Before recording: it calls putenv
+void ht_heapprofile_begin(void); // then, when the books are open
 void ht_heapprofile_end(void);   // the program's destructors run: the last dump
 bool ht_heapprofile_is_on(void);
 void ht_heapprofile_after_fork(void); // in the child: files and totals of its own
