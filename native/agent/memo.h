@@ -29,13 +29,13 @@ struct ht_memo_check { // a word besides the return addresses that the walk depe
     uint64_t address, value;
 };
 
-enum { HT_MEMO_NEW_CHECKS = 3 };
 struct ht_memo_new { // a frame just walked, before its place is known
-    uint64_t sp, pc, bp;
-    struct ht_memo_check check[HT_MEMO_NEW_CHECKS];
-    uint32_t check_count;
-    bool bp_matters;
+    uint64_t sp, bp;
+    uint64_t pc; // with HT_MEMO_BP_MATTERS
 };
+#define HT_MEMO_BP_MATTERS (1ull << 63) // no address of a program has this bit
+
+enum { HT_MEMO_NEW_CHECKS = 64, HT_MEMO_CHECKS = 2 * HT_MAX_DEPTH };
 
 // The root is frame 0. Everything is valid when zeroed.
 struct ht_memo {
@@ -44,8 +44,10 @@ struct ht_memo {
     uint32_t count;
     struct ht_memo_frame frame[HT_MAX_DEPTH];
     struct ht_memo_rest rest[HT_MAX_DEPTH];
-    struct ht_memo_check check[HT_MEMO_NEW_CHECKS * HT_MAX_DEPTH];
+    struct ht_memo_check check[HT_MEMO_CHECKS];
     struct ht_memo_new fresh[HT_MAX_DEPTH];
+    struct ht_memo_check fresh_check[HT_MEMO_NEW_CHECKS];
+    uint32_t fresh_check_of[HT_MEMO_NEW_CHECKS]; // the fresh frame that depends on it
 };
 
 // Brings the memo to the stack of `from`: on success frame[0 .. count) is that stack, root first, with its hashes. False: the stack
