@@ -70,6 +70,7 @@ static _Noreturn void record(const struct launch *launch, int control_fd, int wa
     struct server_setup setup = {.options = launch->options,
                                  .output = &launch->output,
                                  .listen_fd = launch->listen_fd,
+                                 .address = launch->address,
                                  .control_fd = control_fd,
                                  .watch_pid = watch_pid};
     server_run(&setup);

@@ -47,7 +47,7 @@ static void acknowledge(struct log_reader *log, const struct books *books, uint6
 
 static bool flush_stacks(struct log_reader *log, const struct books *books, struct writer *writer) {
     const struct buf *payload = stack_batch_finish(&log->batch);
-    bool wanted = log->batch.count > 0, done = wanted && payload && writer_append(writer, HT_REC_STACKS, 0, payload);
+    bool wanted = log->batch.count > 0, done = wanted && payload && writer_append(writer, HT_REC_STACKS, payload);
     const uint32_t *ids = (const uint32_t *)(const void *)log->batch_ids.data;
     for (size_t i = 0; wanted && !done && i < log->batch_ids.len / 4; i++) set_known(log, ids[i], false);
     if (done) acknowledge(log, books, log->batch_end);
@@ -130,7 +130,7 @@ static enum log_result take(struct log_reader *log, const struct books *books, s
         return LOG_DONE;
     }
     if (!flush_stacks(log, books, writer)) return LOG_NOT_WRITTEN; // stacks before this are by the modules before this
-    if (!writer_append(writer, record, 0, &log->record)) return LOG_NOT_WRITTEN;
+    if (!writer_append(writer, record, &log->record)) return LOG_NOT_WRITTEN;
     acknowledge(log, books, end);
     return LOG_DONE;
 }

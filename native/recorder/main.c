@@ -51,8 +51,11 @@ static int serve(const struct options *options) {
     say_nothing();
     null_descriptors(0, 0);
     null_descriptors(options->control_fd >= 0 ? 1 : 2, 2);
-    struct server_setup setup = {
-        .options = options, .output = &output, .listen_fd = listen_fd, .control_fd = options->control_fd};
+    struct server_setup setup = {.options = options,
+                                 .output = &output,
+                                 .listen_fd = listen_fd,
+                                 .address = address,
+                                 .control_fd = options->control_fd};
     server_run(&setup);
     output_deinit(&output);
     return 0;

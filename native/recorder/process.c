@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,6 +17,7 @@ enum {
     NR_PIDFD_OPEN = 434, // the same on every architecture; missing in old headers
     STAT_FIELDS = 52,
     ARGV_LIMIT = 128 << 10,
+    ENVIRON_LIMIT = 1 << 20,
 };
 
 int process_pidfd(int pid) { return (int)syscall(NR_PIDFD_OPEN, pid, 0); }
@@ -155,6 +157,26 @@ bool process_thread_sleeps(const struct process *p, uint64_t tid) {
     struct stat_line line;
     snprintf(path, sizeof path, "task/%lu/stat", (unsigned long)tid);
     return !read_stat(p->dir, path, &line) || line.state == 'S';
+}
+
+static bool has_variable(int proc, const char *pid, const char *variable) {
+    char path[64];
+    struct buf text = {0};
+    snprintf(path, sizeof path, "%.20s/environ", pid);
+    bool found = read_whole(proc, path, ENVIRON_LIMIT, &text) && text.len &&
+                 memmem(text.data, text.len, variable, strlen(variable) + 1); // with the NUL that ends it
+    buf_deinit(&text);
+    return found;
+}
+
+bool process_exists_with(const char *variable) {
+    bool found = false;
+    DIR *proc = opendir("/proc");
+    for (struct dirent *entry; proc && !found && (entry = readdir(proc));)
+        found =
+            entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && has_variable(dirfd(proc), entry->d_name, variable);
+    if (proc) closedir(proc);
+    return found;
 }
 
 // Linux 6.15: how a process ended, of a pidfd, after its parent has waited for it.

@@ -35,6 +35,9 @@ bool process_wait_status(const struct process *process, int *ret);
 // Whether a thread sleeps in the kernel of its own will (not stopped, frozen by signal or waiting to run), or is gone.
 bool process_thread_sleeps(const struct process *process, uint64_t tid);
 
+// Whether any process that we may look at was given `variable` ("NAME=VALUE") in its environment.
+bool process_exists_with(const char *variable);
+
 int process_pidfd(int pid);
 
 #endif

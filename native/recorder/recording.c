@@ -41,7 +41,7 @@ bool record_process(struct image *image) {
     buf_put_str(b, HT_VERSION);
     buf_put_str(b, system.machine);
     buf_put(b, process->argv.data, process->argv.len);
-    return writer_append(&image->writer, HT_REC_PROCESS, 0, b);
+    return writer_append(&image->writer, HT_REC_PROCESS, b);
 }
 
 // ---- SNAPSHOT -------------------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ bool record_snapshot(struct image *image, uint16_t kind, struct moment at, uint1
                                    .boottime_ns = at.boottime_ns,
                                    .interval = load_relaxed(&books_live(&image->books)->interval)};
     bool good = encode_snapshot(&image->tally, phases, head, &image->ids, &image->payload) &&
-                writer_append(&image->writer, HT_REC_SNAPSHOT, 0, &image->payload);
+                writer_append(&image->writer, HT_REC_SNAPSHOT, &image->payload);
     image->gap = !good;
     if (!good) return false;
     tally_clean(&image->tally, phases);
@@ -105,7 +105,7 @@ bool record_agent(struct image *image) {
     record.stacks = next_id > HT_FIRST_STACK_ID ? min_u64(next_id, image->books.max_ids) - HT_FIRST_STACK_ID : 0;
     buf_clear(&image->payload);
     buf_put(&image->payload, &record, sizeof record);
-    if (!writer_append(&image->writer, HT_REC_AGENT, 0, &image->payload)) return false;
+    if (!writer_append(&image->writer, HT_REC_AGENT, &image->payload)) return false;
     memcpy(image->losses_said, record.losses, sizeof record.losses);
     memcpy(image->memory_said, record.memory, sizeof record.memory);
     image->stacks_said = load_relaxed(&live->next_id);
@@ -123,7 +123,7 @@ static bool agent_changed(const struct image *image) {
 
 void record_beside(struct image *image, bool dead) {
     memory_read(&image->memory, &image->process, image->snapshots, dead, &image->payload);
-    writer_append(&image->writer, HT_REC_MEMORY, 0, &image->payload);
+    writer_append(&image->writer, HT_REC_MEMORY, &image->payload);
     if (agent_changed(image)) record_agent(image);
 }
 
@@ -149,7 +149,7 @@ bool record_notes(struct image *image) {
         buf_clear(&image->payload);
         buf_put(&image->payload, &head, sizeof head);
         buf_put(&image->payload, text, length);
-        if (!writer_append(&image->writer, HT_REC_NOTE, 0, &image->payload)) return false;
+        if (!writer_append(&image->writer, HT_REC_NOTE, &image->payload)) return false;
         notes->len -= length + 2;
         memmove(notes->data, notes->data + length + 2, notes->len);
     }
@@ -164,5 +164,5 @@ bool record_end(struct image *image) {
                                 .oom_kills = memory_oom_kills(&image->memory)};
     buf_clear(&image->payload);
     buf_put(&image->payload, &record, sizeof record);
-    return writer_append(&image->writer, HT_REC_END, 0, &image->payload);
+    return writer_append(&image->writer, HT_REC_END, &image->payload);
 }

@@ -20,11 +20,13 @@ enum {
     MAX_IMAGES = 1000, // captures in all: a server that forks for every request does not fill the disk with files
     FIXED_FDS = 4,
 };
-static const uint64_t HELLO_NS = 10 * NS_PER_S;  // a connection that says nothing for so long is closed
-static const uint64_t GRACE_NS = 2 * NS_PER_S;   // with nothing to record: children may be about to register
-static const uint64_t NOBODY_NS = 10 * NS_PER_S; // the same, before anybody has
-static const uint64_t RUNNING_NS = 1 * NS_PER_S; // after the caller asked: tell it of those that go on
-static const uint64_t IDLE_NS = 500 * NS_PER_MS; // longest sleep
+static const uint64_t HELLO_NS = 10 * NS_PER_S;   // a connection that says nothing for so long is closed
+static const uint64_t GRACE_NS = 2 * NS_PER_S;    // with nothing to record: children may be about to register
+static const uint64_t NOBODY_NS = 10 * NS_PER_S;  // the same, before anybody has
+static const uint64_t CHILDREN_NS = 1 * NS_PER_S; // after the caller asked: so long may its children take to register
+static const uint64_t SCAN_NS = 100 * NS_PER_MS;  // between two looks for them
+static const uint64_t RUNNING_NS = 1 * NS_PER_S;  // after the caller asked: tell it of those that go on
+static const uint64_t IDLE_NS = 500 * NS_PER_MS;  // longest sleep
 
 struct connection {
     int fd;
@@ -47,6 +49,7 @@ struct server {
     struct buf reports;
     bool asked; // the caller waits for reports
     uint64_t asked_ns;
+    uint64_t next_scan_ns;
     bool running_told;
     uint64_t idle_since_ns; // 0: something is recorded
 };
@@ -237,19 +240,28 @@ static bool is_watched_alive(const struct server *s) {
     return s->watch_fd >= 0 ? poll(&watched, 1, 0) == 0 : kill(s->setup->watch_pid, 0) == 0 || errno == EPERM;
 }
 
+// A child that the program forked just before its end has the address and may not have come to register yet. Not to be
+// answered in the round in which the caller asked: who registered just before that was perhaps not seen.
+static bool are_children_coming(struct server *s, uint64_t now) {
+    char variable[64];
+    if (now <= s->asked_ns || now < s->next_scan_ns) return true;
+    s->next_scan_ns = now + SCAN_NS;
+    snprintf(variable, sizeof variable, "HEAPTIDE_SOCKET=%s", s->setup->address);
+    return now < s->asked_ns + CHILDREN_NS && process_exists_with(variable);
+}
+
 static bool is_finished(struct server *s, uint64_t now) {
     if (s->images || s->connection_count || is_watched_alive(s)) {
         s->idle_since_ns = 0;
         return false;
     }
-    // Not in the round in which it asked: what registered just before was perhaps not seen yet.
-    if (s->control_fd >= 0) return s->asked && now > s->asked_ns;
+    if (s->control_fd >= 0) return s->asked && !are_children_coming(s, now);
     if (!s->idle_since_ns) s->idle_since_ns = now;
     return now - s->idle_since_ns >= (s->registered || s->setup->watch_pid ? GRACE_NS : NOBODY_NS);
 }
 
 static uint64_t next_due(const struct server *s, uint64_t now) {
-    uint64_t due = s->asked && !s->images ? now : now + IDLE_NS;
+    uint64_t due = s->asked && !s->images ? s->next_scan_ns : now + IDLE_NS;
     for (const struct image *image = s->images; image; image = image->next) due = min_u64(due, image->next_tick_ns);
     return due;
 }

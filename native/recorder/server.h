@@ -11,8 +11,9 @@ struct server_setup {
     const struct options *options;
     const struct output *output;
     int listen_fd;
-    int control_fd; // see below; -1: none
-    int watch_pid;  // a process that keeps the recorder waiting even before it registers; 0: none
+    const char *address; // what children of the program have in HEAPTIDE_SOCKET
+    int control_fd;      // see below; -1: none
+    int watch_pid;       // a process that keeps the recorder waiting even before it registers; 0: none
 };
 
 // The control socket. The caller sends lines: "started PID", "ended PID WAIT_STATUS". When it shuts down its side, it is

@@ -163,9 +163,10 @@ static bool keep_in_memory(struct writer *w, const struct ht_record *head, const
     return true;
 }
 
-bool writer_append(struct writer *w, uint16_t type, uint16_t flags, const struct buf *payload) {
+static bool append(struct writer *w, uint16_t type, const struct buf *payload) {
     static const uint8_t zeros[8];
-    struct ht_record head = {.mark = HT_RECORD_MARK, .type = type, .flags = flags, .length = (uint32_t)payload->len};
+    struct ht_record head = {
+        .mark = HT_RECORD_MARK, .type = type, .sequence = w->sequence, .length = (uint32_t)payload->len};
     if (payload->failed || payload->len > HT_MAX_RECORD) {
         w->error = payload->failed ? ENOMEM : EFBIG;
         w->failures++;
@@ -177,4 +178,10 @@ bool writer_append(struct writer *w, uint16_t type, uint16_t flags, const struct
     if (w->young.len && !(w->fd >= 0 && writer_settle(w))) return keep_in_memory(w, &head, payload, padding);
     struct iovec parts[3] = {{&head, sizeof head}, {payload->data, payload->len}, {(void *)(uintptr_t)zeros, padding}};
     return write_parts(w, parts, payload->len ? 3 : 1);
+}
+
+bool writer_append(struct writer *w, uint16_t type, const struct buf *payload) {
+    bool done = append(w, type, payload);
+    w->sequence += done;
+    return done;
 }

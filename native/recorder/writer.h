@@ -27,6 +27,7 @@ struct writer {
     uint64_t bytes;          // length of the file, or of `young`
     uint64_t budget;         // bytes; 0: none
     uint64_t failures;       // writes that failed
+    uint16_t sequence;       // of the next record
     int error;               // errno of the last that failed
     char file[NAME_MAX + 1]; // the name it got, "" while there is no file
 };
@@ -34,7 +35,7 @@ struct writer {
 void writer_init(struct writer *writer, int dir, struct capture_name name, uint64_t budget, uint64_t realtime_ns);
 void writer_deinit(struct writer *writer);
 // False: nothing of it is in the file (or the memory); writer->error says why.
-bool writer_append(struct writer *writer, uint16_t type, uint16_t flags, const struct buf *payload);
+bool writer_append(struct writer *writer, uint16_t type, const struct buf *payload);
 // Creates the file, if that was not done, and moves there what was kept in memory.
 bool writer_settle(struct writer *writer);
 // Removes a file that never got a byte.
