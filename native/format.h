@@ -29,10 +29,11 @@ struct ht_file_header {
 _Static_assert(sizeof(struct ht_file_header) == 32, "layout");
 
 struct ht_record {
-    uint32_t mark;   // HT_RECORD_MARK
-    uint32_t crc;    // CRC-32 (zlib's) over the 8 bytes of type, flags, length and then the payload without padding
-    uint16_t type;   // enum ht_record_type
-    uint16_t flags;  // by type
+    uint32_t mark; // HT_RECORD_MARK
+    uint32_t crc;  // CRC-32 (zlib's) over the 8 bytes of type, sequence, length and then the payload without padding
+    uint16_t type; // enum ht_record_type
+    uint16_t
+        sequence;    // of the record in the file, from 0, modulo 2^16: a record that is gone without a trace is missed
     uint32_t length; // payload bytes; the next record begins at the next multiple of 8
 };
 _Static_assert(sizeof(struct ht_record) == 16, "layout");

@@ -69,9 +69,9 @@ def zigzag(value: int) -> int:
     return (value << 1 ^ value >> 63) & 2**64 - 1
 
 
-def record(kind: int, payload: bytes, flags: int = 0, *, crc: int | None = None, length: int | None = None) -> bytes:
+def record(kind: int, payload: bytes, sequence: int = 0, *, crc: int | None = None, length: int | None = None) -> bytes:
     """One record with its head and padding; `crc` and `length` to tell lies."""
-    tail = struct.pack("<HHI", kind, flags, len(payload) if length is None else length)
+    tail = struct.pack("<HHI", kind, sequence, len(payload) if length is None else length)
     checksum = zlib.crc32(tail + payload) if crc is None else crc
     return fmt.MARK + struct.pack("<I", checksum) + tail + payload + bytes(-len(payload) % 8)
 
@@ -123,8 +123,9 @@ class CaptureBuilder:
         self.number = 0
         self.now_s = 0.0
 
-    def raw(self, kind: str | int, payload: bytes, flags: int = 0) -> CaptureBuilder:
-        self.parts.append(record(TYPES[kind] if isinstance(kind, str) else kind, payload, flags))
+    def raw(self, kind: str | int, payload: bytes) -> CaptureBuilder:
+        sequence = len(self.parts) - 1 & 0xFFFF
+        self.parts.append(record(TYPES[kind] if isinstance(kind, str) else kind, payload, sequence))
         return self
 
     def process(

@@ -157,7 +157,8 @@ class Layout:
 
 
 FILE_HEADER: Final = Layout("ht_file_header", "magic:8s version:I header_bytes:I created_realtime_ns:Q reserved:Q")
-RECORD: Final = Layout("ht_record", "mark:I crc:I type:H flags:H length:I")
+SEQUENCE_MODULUS: Final = 1 << 16
+RECORD: Final = Layout("ht_record", "mark:I crc:I type:H sequence:H length:I")
 PROCESS: Final = Layout(
     "ht_rec_process",
     "pid:i parent_pid:i uid:I mode:I process_start_ticks:Q ticks_per_second:Q started_realtime_ns:Q"

@@ -145,6 +145,7 @@ class _Reader:
         self.records: list[Record] = []
         self.damage: list[Damage] = []
         self.search_budget = _SEARCH_FACTOR * len(view)
+        self.sequence = 0
 
     def run(self) -> None:
         position = fmt.FILE_HEADER.size
@@ -183,6 +184,7 @@ class _Reader:
     def _accept(self, position: int) -> int:
         """Decodes the record at `position`, whose checksum is right; returns where the next one begins."""
         head = fmt.RECORD.unpack(self.view, position)
+        self._follow(head["sequence"], position)
         begin = position + fmt.RECORD.size
         end = begin + head["length"]
         following: int = min(begin + (head["length"] + 7 & ~7), len(self.view))
@@ -196,6 +198,14 @@ class _Reader:
             name = fmt.RECORD_NAMES[head["type"]]
             self._note(position, f"{problem.expected} in a {name} record", problem.found, following)
         return following
+
+    def _follow(self, sequence: int, position: int) -> None:
+        """Notes records that are gone without leaving a damaged byte behind."""
+        last = self.damage[-1] if self.damage else None
+        behind_damage = last is not None and last.offset + last.skipped_bytes == position
+        if sequence != self.sequence and not behind_damage:
+            self._note(position, f"record number {self.sequence}", f"number {sequence}: records are missing", position)
+        self.sequence = (sequence + 1) % fmt.SEQUENCE_MODULUS
 
     def _cut_off(self, position: int) -> bool:
         """The file ends inside a record that may still be on its way."""
