@@ -131,9 +131,9 @@ static void test_writer(void) {
     struct buf payload = {0};
     buf_put(&payload, "12345", 5);
     writer_init(&writer, dir, name, 0, 99);
-    assert(writer_append(&writer, HT_REC_NOTE, 3, &payload) && access("unit.tide", F_OK) != 0);
+    assert(writer_append(&writer, HT_REC_NOTE, &payload) && access("unit.tide", F_OK) != 0);
     assert(writer_settle(&writer) && !strcmp(writer.file, "unit.tide") && writer.bytes == 32 + 16 + 8);
-    assert(writer_append(&writer, HT_REC_NOTE, 0, &payload) && writer.bytes == 32 + 2 * 24);
+    assert(writer_append(&writer, HT_REC_NOTE, &payload) && writer.bytes == 32 + 2 * 24);
     struct stat st;
     assert(stat("unit.tide", &st) == 0 && st.st_size == 32 + 2 * 24 && (st.st_mode & 0777) == 0600);
     writer_deinit(&writer);

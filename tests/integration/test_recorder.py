@@ -153,7 +153,7 @@ def test_stacks_and_modules_through_a_small_ring(recorder: Path, fake: Path, tmp
         if isinstance(record, StacksRecord):
             seen.update({int(stack): [int(pc) for pc in record.addresses(row)] for row, stack in enumerate(record.ids)})
     counted = set().union(*(set(map(int, snapshot.ids)) for snapshot in snapshots(recording)))
-    assert counted <= set(seen) and len(seen) == 3000 and summary["losses"] == {}
+    assert counted <= set(seen) == set(range(16, 16 + len(seen))) and len(seen) > 2500 and summary["losses"] == {}
     assert all(pcs == _expected_pcs(stack, 40) for stack, pcs in seen.items())
     (module,) = (record for record in recording.records if isinstance(record, ModuleRecord))
     assert module.path == str(fake) and module.build_id == b"twenty bytes of id.."
