@@ -188,7 +188,8 @@ def _name_stacks(stacks: Sequence[tuple[int, ...]], space: _AddressSpace, symbol
     for module, addresses in by_module.items():
         for address, found in zip(addresses, _frames(module, list(addresses.values()), symbolizer), strict=True):
             of_address[address] = tuple(index.setdefault(frame, len(index)) for frame in found)
-    return StackTable(list(index), [tuple(chain.from_iterable(of_address[a] for a in stack)) for stack in stacks])
+    find = of_address.__getitem__
+    return StackTable(list(index), [tuple(chain.from_iterable(map(find, stack))) for stack in stacks])
 
 
 def _frames(module: Module | None, vaddrs: list[int], symbolizer: Symbolizer) -> list[tuple[Frame, ...]]:

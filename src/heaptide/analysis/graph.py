@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from heaptide.analysis.places import Flags, Granularity, Ints, Place, Walks, sums, unit_of, walks
+from heaptide.analysis.places import Flags, Granularity, Ints, Place, Walks, distinct, sums, unit_of, walks
 from heaptide.analysis.site import Skip, not_users
 from heaptide.model import Profile
 
@@ -151,12 +151,12 @@ class _Builder:
         shown = np.ones(size, bool) if kept is None else np.isin(np.arange(size), list(kept))
         keep = shown[steps.place]
         place, row = steps.place[keep], steps.row[keep]
-        at = np.unique(row * size + place)
+        at = distinct(row * size + place)
         cum = sums(at % size, self.column[at // size], size)
         leaves = steps.leaf[keep[steps.leaf]]
         flat = sums(steps.place[leaves], self.column[steps.row[leaves]], size)
         draft = _Draft()
-        for node in np.unique(place).tolist():
+        for node in distinct(place).tolist():
             draft.cum[node], draft.flat[node] = cum[node].item(), flat[node].item()
         self._edges(draft, keep, place, row)
         return draft

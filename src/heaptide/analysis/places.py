@@ -128,6 +128,12 @@ def unit_of(value: str) -> Literal["bytes", "objects"]:
     return "bytes" if known == "bytes" or (known is None and "space" in value) else "objects"
 
 
+def distinct(keys: Ints) -> Ints:
+    """The distinct values, ascending. (np.unique hashes integers since numpy 2.3, ten times slower than this.)"""
+    ordered = np.sort(keys)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
+
+
 def sums(group: Ints, weight: Column, size: int) -> Column:
     """Sum of ``weight`` for each group 0 <= g < ``size``, in the weight's own type: bytes stay exact."""
     if weight.dtype == np.float64:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from heaptide.analysis.places import Granularity, Ints, Place, Walks, sums, unit_of, walks
+from heaptide.analysis.places import Granularity, Ints, Place, Walks, distinct, sums, unit_of, walks
 from heaptide.analysis.site import Skip, not_users
 from heaptide.model import Profile
 from heaptide.model.profile import Z95
@@ -113,13 +113,13 @@ def _rows(profile: Profile, value: str, steps: Walks) -> list[Row]:
             *heaviest.of(i),
             inlined=not plain[i],
         )
-        for i in np.unique(at).tolist()
+        for i in distinct(at).tolist()
     ]
 
 
 def _once_per_stack(steps: Walks, size: int) -> tuple[Ints, Ints]:
     """Place and row of each step, a place that occurs again in the same stack left out."""
-    pairs = np.unique(steps.row * size + steps.place)
+    pairs = distinct(steps.row * size + steps.place)
     return pairs % size, pairs // size
 
 
@@ -132,7 +132,7 @@ class _Heaviest:
         weight = np.abs(profile.column(value).astype(np.float64))
         cum = sums(steps.frame, weight[steps.row], count)
         flat = sums(steps.frame[steps.leaf], weight[steps.rows], count)
-        used = np.unique(steps.frame)
+        used = distinct(steps.frame)
         place = np.zeros(count, np.int64)
         place[steps.frame] = steps.place
         self.frames_of: dict[int, list[int]] = {}

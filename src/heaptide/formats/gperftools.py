@@ -153,6 +153,14 @@ def _label_period(profile: HeapFile) -> int:
     return profile.period * 2 if profile.kind == "heap" else profile.period
 
 
+class _Addresses(dict[str, int]):
+    """The address meant by a return address in hexadecimal; each is worked out once, for stacks share most of them."""
+
+    def __missing__(self, word: str) -> int:
+        self[word] = address = int(word, 16) - 1
+        return address
+
+
 class _Reader:
     """Walks the lines once; knows where it is, for the messages."""
 
@@ -197,6 +205,7 @@ class _Reader:
 
     def records(self) -> list[HeapRecord]:
         found: list[HeapRecord] = []
+        addresses = _Addresses()
         self.wrapped = 0
         while (line := self._line()) is not None:
             text = line.strip()
@@ -210,7 +219,7 @@ class _Reader:
                     self.warnings.append(f"line {self.next}: the file ends inside a record; that record is left out")
                     break
                 raise self._error(line, "a record 'N: N [N: N] @ 0x...'")
-            record = self._repaired(match, tuple(int(word, 16) - 1 for word in match[5].split()))
+            record = self._repaired(match, tuple(map(addresses.__getitem__, match[5].split())))
             if not record.inuse_objects and record.inuse_space:
                 self.stray += 1
             found.append(record)
