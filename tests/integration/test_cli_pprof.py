@@ -161,6 +161,46 @@ def test_focus_and_ignore(dumped: tuple[Path, Path, Path]) -> None:
     assert "fresh" not in our_rows(ours(*flags, "--ignore", "fresh", program, late))
 
 
+def test_a_program_that_was_moved_is_named_on_the_command_line(dumped: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    program, _, dump = dumped
+    moved, gone = tmp_path / "prog", tmp_path / "moved.heap"
+    moved.write_bytes(program.read_bytes())
+    gone.write_bytes(dump.read_bytes().replace(str(program).encode(), b"/nonexistent/prog"))
+    without = ours("--text", gone)
+    assert "prog+0x" in without and "  work" not in without
+    flags = ("--text", "--show_bytes", "--nodefraction=0")
+    assert our_rows(ours(*flags, moved, gone)) == our_rows(ours(*flags, program, dump))
+
+
+def test_a_program_at_fixed_addresses_needs_no_map(tmp_path: Path) -> None:
+    (tmp_path / "f.c").write_text("int twice(int x) { return x + x; }\nint main(void) { return twice(0); }\n")
+    program = tmp_path / "fixed"
+    subprocess.run(["cc", "-O0", "-g", "-no-pie", "-o", str(program), str(tmp_path / "f.c")], check=True)
+    listed = subprocess.run(["nm", str(program)], capture_output=True, text=True, check=True).stdout
+    address = int(next(line.split()[0] for line in listed.splitlines() if line.endswith(" twice")), 16)
+    heap = tmp_path / "x.heap"
+    heap.write_text(f"heap profile: 1: 10 [1: 10] @ heapprofile\n 1: 10 [1: 10] @ {address + 5:#x}\n")
+    assert re.search(r"100%  twice$", ours("--text", program, heap), re.MULTILINE)
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("name", ["cppbench.heap", "gobench.heap"])
+def test_sampled_profiles_are_unsampled_as_go_does(
+    shared: Path, need: Callable[..., None], name: str, value: str
+) -> None:
+    need("go")
+    profile = shared / "data" / "pprof-goldens" / "legacy" / name
+    theirs = subprocess.run(
+        ["go", "tool", "pprof", "-top", "-unit=B", f"-sample_index={value}", str(profile)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if theirs.returncode:
+        pytest.skip(f"Go drops {value} where nothing was freed before the dump")
+    assert our_total(ours("--text", "--show_bytes", f"--{value}", profile)) == our_total(theirs.stdout)
+
+
 @pytest.mark.parametrize(
     ("form", "granularity"),
     [

@@ -267,7 +267,9 @@ def _disagreement(header: HeapRecord, records: list[HeapRecord], kind: str) -> l
         f"the {len(records):,} records hold {held[0]:,} of {held[1]:,}"
     )
     if held[0] <= said[0] and held[1] <= said[1]:
-        why = "records are missing (gperftools before 2.16 cuts a dump at 1 MiB, the smallest stacks first)"
+        why = "records are missing"
+        if kind == "heapprofile":
+            why += " (gperftools before 2.16 cuts a dump at 1 MiB, the smallest stacks first)"
     elif kind == "heapprofile":
         why = "the records count more than the header does (it leaves out memory mapped under HEAP_PROFILE_MMAP)"
     else:

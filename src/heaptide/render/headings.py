@@ -33,4 +33,6 @@ def heading(series: Series, value: str, at: Snapshot, base: str | None = None) -
     when = [f"at {words}" for words in [moment(at)] if words]
     if base is not None:
         when.append(f"less {base}")
+    if series.live:
+        when.append("the recording goes on")
     return [*lines, *([", ".join(when)] if when else [])]
