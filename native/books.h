@@ -93,6 +93,7 @@ enum ht_loss {                 // uint64_t losses[HT_LOSS_COUNT] in the header: 
     HT_LOSS_UNWIND_GUESS, // frames found by a frame-pointer step because there was no unwind information
     HT_LOSS_FORK,         // fork children that could not be followed
     HT_LOSS_OPTION,       // environment values that could not be read or were clamped (bits: header.bad_options)
+    HT_LOSS_MAPPING,      // mappings that could not be recorded
     HT_LOSS_COUNT = 32,
 };
 
@@ -199,6 +200,7 @@ enum ht_stack_flag {
     HT_STACK_TRUNCATED = 1, // cut at HT_MAX_DEPTH
     HT_STACK_GUESSED = 2,   // at least one frame-pointer step without unwind information
     HT_STACK_NO_CFI = 4,    // the walk ended at a pc without unwind information (and not at a declared outermost frame)
+    HT_STACK_MMAP = 16,     // counts mappings that the program made itself; never mixed with blocks of the allocator
     HT_STACK_SIGNAL = 8,    // passes through a signal frame
 };
 

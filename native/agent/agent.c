@@ -13,6 +13,7 @@
 
 #include "compat_gperftools.h"
 #include "live.h"
+#include "mapping.h"
 #include "modules.h"
 #include "real.h"
 #include "record.h"
@@ -58,6 +59,7 @@ static bool start(const struct ht_books_plan *p, const char *address) {
     struct ht_books *b = ht_books_create(p);
     if (!b) return false;
     bool ready = ht_stacks_init(b) && ht_live_init(p->mode);
+    if (address && ht_options.mmap.set && ht_options.mmap.value) ht_mapping_on = ht_mapping_init();
     if (ready && address) ready = ht_books_hand_over(b, address) == 0;
     if (!ready) {
         ht_books_destroy(b);
@@ -201,6 +203,7 @@ static bool start_shared(void) {
 
 __attribute__((constructor)) static void begin(void) {
     ht_real_init();
+    ht_mapping_find_next();
     ht_options_read(&ht_options);
     if (is_switched_off()) {
         ht_options = (struct ht_options){0};

@@ -125,6 +125,17 @@ bool ht_real_is_libc(void) { // gnu_get_libc_version is in libc alone
     return ht_real_same_object(dlsym(RTLD_NEXT, "gnu_get_libc_version"));
 }
 
+bool ht_real_is_allocator(uint64_t pc) {
+    static const void *allocator;
+    static bool known;
+    if (!known) {
+        const void *object = object_of((const void *)(uintptr_t)ht_real.malloc);
+        allocator = ht_real_is_libc() ? NULL : object;
+        known = true;
+    }
+    return allocator && object_of((const void *)(uintptr_t)pc) == allocator;
+}
+
 // A library that was opened with RTLD_LOCAL is not in the global scope that RTLD_NEXT searches; its own scope holds what it
 // was linked with.
 static void *find_in_scope_of(const char *symbol, const void *caller) {

@@ -29,6 +29,9 @@ void ht_real_init(void);
 bool ht_is_bootstrap(const void *block);
 size_t ht_bootstrap_usable(const void *block);
 
+// Does the address lie in the object of the next allocator? Not where that is the C library.
+bool ht_real_is_allocator(uint64_t pc);
+
 // Is the next allocator the C library's own? Then blocks lie at least 32 bytes apart.
 bool ht_real_is_libc(void);
 

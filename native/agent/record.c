@@ -111,6 +111,27 @@ static void sample(struct ht_books *b, const void *block, size_t size, const str
     widen(b);
 }
 
+// ---- Mappings: all of them, in either mode ------------------------------------------------------------------------------
+
+static void add_mapping(struct ht_books *b, const struct ht_operation *o, void *counter, uint64_t bytes,
+                        bool is_object) {
+    uint64_t *c = counter; // bytes, then objects: both kinds of counter begin so
+    ht_operation_add(o, &c[0], bytes);
+    if (is_object) ht_operation_add(o, &c[1], b->mode == HT_MODE_EXACT ? 1 : 1 << 16);
+}
+
+void ht_record_mapping(struct ht_books *b, uint32_t id, uint64_t bytes, bool is_object, bool allocated) {
+    struct ht_thread *t = ht_thread_now(b);
+    struct ht_operation o;
+    id = ht_books_ensure(b, lane_of(b, t), id);
+    if (!id) return;
+    ht_operation_begin(b, t, &o);
+    uint64_t *c = ht_books_counter(b, o.lane, o.buffer, id);
+    add_mapping(b, &o, allocated ? c : c + 2, bytes, is_object);
+    ht_operation_add(&o, allocated ? &o.lane->total_alloc_bytes : &o.lane->total_free_bytes, bytes);
+    ht_operation_end(&o);
+}
+
 // ---- The entrances ------------------------------------------------------------------------------------------------------
 
 void ht_record_alloc(const void *block, size_t size, const struct ht_caller *caller) {

@@ -18,6 +18,9 @@ bool ht_record_take(const void *block, struct ht_block *ret); // false: it was n
 void ht_record_taken_is_free(const struct ht_block *taken);
 void ht_record_put_back(const void *block, const struct ht_block *taken);
 
+// Counts bytes that the program mapped, or unmapped, itself, and the mapping when `is_object`.
+void ht_record_mapping(struct ht_books *b, uint32_t id, uint64_t bytes, bool is_object, bool allocated);
+
 // After each operation that was counted in exact mode: HEAPPROFILE decides whether to dump. NULL: nobody asks.
 typedef void ht_record_listener(uint64_t allocated, uint64_t freed);
 extern ht_record_listener *ht_record_listen __attribute__((visibility("hidden")));

@@ -192,8 +192,10 @@ static uint32_t find_or_add(struct ht_books *b, struct ht_stack_hash h, const st
     return id >= HT_FIRST_STACK_ID ? enter(h, id) : id;
 }
 
-static HT_COLD uint32_t capture_by_walk(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
+static HT_COLD uint32_t capture_by_walk(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller,
+                                        uint16_t flags) {
     ht_unwind(caller, &t->scratch);
+    t->scratch.flags |= flags;
     struct ht_stack_hash h = hash_of(&t->scratch);
     uint32_t id = find(h);
     return id ? id : find_or_add(b, h, &t->scratch);
@@ -211,7 +213,7 @@ static inline uint32_t capture_by_memo(struct ht_books *b, struct ht_thread *t, 
     struct ht_memo *m = &t->memo;
     uint32_t known = ht_memo_known(m, caller);
     if (known) return known;
-    if (ht_unlikely(!ht_memo_capture(m, caller, &t->scratch))) return capture_by_walk(b, t, caller);
+    if (ht_unlikely(!ht_memo_capture(m, caller, &t->scratch))) return capture_by_walk(b, t, caller, 0);
     struct ht_memo_rest *leaf = &m->rest[m->count - 1];
     if (leaf->id) return leaf->id;
     struct ht_stack_hash h = not_zero((struct ht_stack_hash){leaf->hash[0], leaf->hash[1]});
@@ -221,7 +223,19 @@ static inline uint32_t capture_by_memo(struct ht_books *b, struct ht_thread *t, 
     return id;
 }
 
-uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
+typedef uint32_t capture_function(struct ht_books *, struct ht_thread *, const struct ht_caller *);
+
+static uint32_t capture_block(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
+    return b->mode == HT_MODE_EXACT ? capture_by_memo(b, t, caller) : capture_by_walk(b, t, caller, 0);
+}
+
+static uint32_t capture_mapping(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
+    return capture_by_walk(b, t, caller, HT_STACK_MMAP);
+}
+
+// One capture at a time in a thread: the scratch and the memo are its own.
+static inline uint32_t guarded(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller,
+                               capture_function *capture) {
     if (ht_unlikely(!t)) return lose(b, HT_LOSS_NO_MEMORY, HT_ID_NO_STACK);
     uint64_t sp = (uint64_t)(uintptr_t)__builtin_frame_address(0);
     // A capture is under way below whose frame we are: a signal handler. (One left by longjmp has its frame below ours.)
@@ -229,8 +243,16 @@ uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct
     if (ht_unlikely(t->capture_sp)) t->memo.count = 0; // left half done
     t->capture_sp = sp;
     ht_compiler_barrier();
-    uint32_t id = b->mode == HT_MODE_EXACT ? capture_by_memo(b, t, caller) : capture_by_walk(b, t, caller);
+    uint32_t id = capture(b, t, caller);
     ht_compiler_barrier();
     t->capture_sp = 0;
     return id;
+}
+
+uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
+    return guarded(b, t, caller, capture_block);
+}
+
+uint32_t ht_stacks_capture_mapping(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
+    return guarded(b, t, caller, capture_mapping);
 }

@@ -9,6 +9,8 @@
 bool ht_stacks_init(struct ht_books *b); // a fresh table
 // Captures the stack of `caller` and gives its id, or one of the special ids (then the loss is counted).
 uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller);
+// The same for a mapping: never the id of a stack of blocks.
+uint32_t ht_stacks_capture_mapping(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller);
 
 // ---- For .heap files, which are written from inside: the addresses stay in memory ---------------------------------------
 struct ht_kept_stack {
