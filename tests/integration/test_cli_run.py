@@ -25,11 +25,14 @@ __attribute__((noinline)) void *keep(int n) {
   __asm__ volatile("" : : "r"(p) : "memory");
   return p;
 }
+static void release(void) {
+  for (int i = 0; i < 1000; i++) free(kept[i]);
+}
 int main(int argc, char **argv) {
   for (int i = 0; i < 1000; i++) kept[i] = keep(10000);
   printf("said\n");
   fflush(stdout);
-  if (argc > 1 && !strcmp(argv[1], "free")) for (int i = 0; i < 1000; i++) free(kept[i]);
+  if (argc > 1 && !strcmp(argv[1], "free")) atexit(release);
   if (argc > 1 && !strcmp(argv[1], "kill")) raise(SIGKILL);
   if (argc > 1 && !strcmp(argv[1], "crash")) raise(SIGSEGV);
   if (argc > 1 && !strcmp(argv[1], "fork")) execlp("sh", "sh", "-c", "sleep 0.3", (char *)0);
@@ -85,14 +88,24 @@ def test_it_leaves_within_two_seconds_of_the_programs_end(tmp_path: Path, progra
     assert time.monotonic() - started < 4, "Python's start, a program of some milliseconds, and at most two seconds"
 
 
-def test_moments_of_a_program_that_frees_everything(tmp_path: Path, program: Path) -> None:
+def test_moments_of_a_program_that_frees_everything_at_its_exit(tmp_path: Path, program: Path) -> None:
     recorded(tmp_path, program, "free")
     (capture,) = tmp_path.glob("*.tide")
-    before = json.loads(heaptide(tmp_path, "top", capture, "--json").stdout)
-    site = next(row for row in before["rows"] if row["function"] == "keep")
-    assert site["flat"] in (0, KEPT), "freed before main returned: the peak may fall between two snapshots"
-    allocated = json.loads(heaptide(tmp_path, "top", capture, "--json", "--value", "alloc_space").stdout)
-    assert next(row["flat"] for row in allocated["rows"] if row["function"] == "keep") == KEPT
+
+    def kept(*arguments: str) -> list[int]:
+        rows = json.loads(heaptide(tmp_path, "top", capture, "--json", *arguments).stdout)["rows"]
+        return [row["flat"] for row in rows if row["function"] == "keep"]
+
+    assert kept() == kept("--at", "end") == kept("--at", "peak") == [KEPT]
+    assert kept("--at", "exit") == []
+    assert kept("--at", "exit", "--value", "alloc_space") == [KEPT]
+    assert kept("--at", "exit", "--base", "end") == [-KEPT]
+
+
+def test_nothing_in_use_at_the_exit_says_why(tmp_path: Path, program: Path) -> None:
+    heaptide(tmp_path, "run", "--sample", "1KiB", "--", program, "free")
+    run = heaptide(tmp_path, "traces", "--at", "exit")
+    assert (run.returncode, run.stdout) == (4, "") or "keep" not in run.stdout
 
 
 def test_top_by_line_is_exact(tmp_path: Path, program: Path) -> None:

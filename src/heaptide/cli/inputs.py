@@ -100,8 +100,9 @@ def why_empty(chosen: Chosen, value: str) -> NothingToShow:
             f"nothing changed: {moment} equals the base", hint="try other moments, or --value alloc_space"
         )
     if chosen.at.allocated_bytes and value.startswith("inuse"):
+        what = "every sampled block" if chosen.profile.mode == "sampled" else "everything that was allocated"
         return NothingToShow(
-            f"nothing is in use: {moment}, everything that was allocated has been freed",
+            f"nothing is in use: {moment}, {what} has been freed",
             hint="try --at peak, or --value alloc_space",
         )
     return NothingToShow(f"nothing was recorded: {moment} holds no allocation", hint="see: heaptide doctor")
