@@ -51,7 +51,7 @@ def wait_until(condition: Callable[[], bool], what: str, patience_s: float = PAT
 
 def is_finished(path: Path) -> bool:
     """Whether the recorder has written its last record: it outlives the program by a few milliseconds."""
-    return path.exists() and capture.read(path.read_bytes()).complete
+    return path.exists() and capture.read(path.read_bytes(), live=True).complete
 
 
 def captures(folder: Path) -> list[Path]:

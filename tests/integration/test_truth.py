@@ -31,7 +31,7 @@ def _finished(folder: Path) -> Path:
     deadline = time.monotonic() + RECORDER_PATIENCE_S
     while time.monotonic() < deadline:
         found = list(folder.glob("*.tide"))
-        if len(found) == 1 and capture.read(found[0].read_bytes()).complete:
+        if len(found) == 1 and capture.read(found[0].read_bytes(), live=True).complete:
             return found[0]
         time.sleep(0.05)
     pytest.fail(f"no finished capture after {RECORDER_PATIENCE_S} s, there is {list(folder.iterdir())}")

@@ -83,6 +83,8 @@ def read(data: bytes | memoryview, *, path: str = "", live: bool = False) -> Rec
         InputError: `data` is no capture, or one of another version.
     """
     view = memoryview(data).cast("B")
+    if live and not len(view):
+        return Recording(FileHeader(fmt.VERSION, 0), [])  # its writer has created it and not yet begun
     header, damage = _file_header(view, path)
     reader = _Reader(view, live)
     reader.damage.extend(damage)
