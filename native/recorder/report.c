@@ -20,6 +20,7 @@ static const char *const LOSS_NAMES[HT_LOSS_COUNT] = {
     [HT_LOSS_UNWIND_GUESS] = "unwind_guess",
     [HT_LOSS_FORK] = "fork",
     [HT_LOSS_OPTION] = "option",
+    [HT_LOSS_MAPPING] = "mapping",
 };
 
 static const char *const CAUSES[] = {

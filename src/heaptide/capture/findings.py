@@ -34,6 +34,7 @@ _LOSS_TEXTS = {
     "depth": "{n} stacks were deeper than the agent records and lack their root",
     "fork": "{n} forked children could not be followed",
     "option": "{n} HEAPTIDE_* settings could not be read and were ignored or clamped",
+    "mapping": "{n} mappings of the program could not be recorded",
 }
 """What a loss means for the numbers. Losses that mean nothing for them (frees of blocks from before recording began,
 frames found by frame pointer) are not warnings; `Account.agent` holds them."""

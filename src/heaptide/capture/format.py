@@ -114,6 +114,7 @@ LOSSES: Final = (
     "unwind_guess",
     "fork",
     "option",
+    "mapping",
 )
 """enum ht_loss of books.h, in order."""
 
