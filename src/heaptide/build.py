@@ -11,14 +11,14 @@ import fcntl
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from heaptide._errors import InputError
 from heaptide._types import Address, FileOffset
 from heaptide.capture import format as fmt
-from heaptide.capture.counters import State
+from heaptide.capture.counters import CounterLog, State
 from heaptide.capture.findings import Account, account_of
 from heaptide.capture.places import Place, PlacedStack, place_stacks
 from heaptide.capture.reader import read
@@ -28,6 +28,8 @@ from heaptide.model.profile import Column, Floats, Ints
 
 if TYPE_CHECKING:
     from heaptide.symbolize import Module, SourceFrame
+
+Mode = Literal["exact", "sampled"]
 
 _SPECIAL_IDS: Mapping[int, str] = {
     1: "new stacks came faster than the recorder took them (the log was full)",
@@ -65,21 +67,41 @@ def load(path: str | os.PathLike[str], *, symbolizer: Names | None = None) -> Se
     data, locked = _bytes_of(name)
     recording = read(data, path=name, live=locked)
     account = account_of(recording, live=locked)
-    snapshots = _snapshots(account)
+    names = _NamedStacks(recording.records, account.process, symbolizer)
+    live = locked and account.end is None
+    mappings = _series(name, account, account.mappings, names, "exact", live=live, complete=recording.complete)
+    return _series(
+        name, account, account.log, names, account.mode, live=live, complete=recording.complete, mappings=mappings
+    )
+
+
+def _series(
+    path: str,
+    account: Account,
+    log: CounterLog,
+    names: _NamedStacks,
+    mode: Mode,
+    *,
+    live: bool,
+    complete: bool,
+    mappings: Series | None = None,
+) -> Series:
     process = account.process
+    snapshots = _snapshots(account, log)
     return Series(
-        name,
-        account.mode,
+        path,
+        mode,
         snapshots,
-        _CaptureSource(account, snapshots, _NamedStacks(recording.records, process, symbolizer)),
+        _CaptureSource(log, mode, account.mode, snapshots, names),
         warnings=account.warnings,
-        live=locked and account.end is None,
-        complete=recording.complete,
+        live=live,
+        complete=complete,
         started_realtime_ns=process.started_realtime_ns if process else 0,
         command=process.argv if process else (),
         pid=process.pid if process else None,
         damaged=account.damaged,
         costs=_costs(account),
+        mappings=mappings,
     )
 
 
@@ -126,10 +148,10 @@ def _is_locked(descriptor: int) -> bool:
     return False
 
 
-def _snapshots(account: Account) -> list[Snapshot]:
+def _snapshots(account: Account, log: CounterLog) -> list[Snapshot]:
     if not account.snapshots:
         return []
-    totals = account.log.totals
+    totals = log.totals
     began = account.process.started_boottime_ns if account.process else account.snapshots[0].boottime_ns
     return [
         Snapshot(
@@ -151,8 +173,12 @@ def _snapshots(account: Account) -> list[Snapshot]:
 class _CaptureSource:
     """Profiles of one capture; the last few are kept."""
 
-    def __init__(self, account: Account, snapshots: Sequence[Snapshot], stacks: _NamedStacks) -> None:
-        self._account = account
+    def __init__(
+        self, log: CounterLog, mode: Mode, capture_mode: Mode, snapshots: Sequence[Snapshot], stacks: _NamedStacks
+    ) -> None:
+        self._log = log
+        self._mode = mode
+        self._object_scale = fmt.OBJECT_SCALE if capture_mode == "sampled" else 1  # mappings are written alike
         self._snapshots = snapshots
         self._stacks = stacks
         self._kept: dict[int, Profile] = {}
@@ -167,12 +193,12 @@ class _CaptureSource:
         return self._kept[index]
 
     def _build(self, index: int) -> Profile:
-        state = self._account.log.state(index)
-        sampled = self._account.mode == "sampled"
+        state = self._log.state(index)
+        sampled = self._mode == "sampled"
         return Profile(
             stacks=self._stacks.table(state.ids.tolist()),
-            values=_values(state, fmt.OBJECT_SCALE if sampled else 1),
-            mode=self._account.mode,
+            values=_values(state, self._object_scale),
+            mode=self._mode,
             ids=state.ids,
             variance=_variances(state) if sampled else {},
             samples=_samples(state) if sampled else {},

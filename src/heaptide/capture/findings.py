@@ -9,6 +9,7 @@ import numpy as np
 
 from heaptide.capture import format as fmt
 from heaptide.capture.counters import CounterLog
+from heaptide.capture.kinds import mapping_ids, split
 from heaptide.capture.reader import Recording
 from heaptide.capture.records import (
     AgentRecord,
@@ -48,7 +49,9 @@ class Account:
     process: ProcessRecord | None
     snapshots: list[SnapshotRecord]
     log: CounterLog
-    """Their counters."""
+    """Their counters of blocks."""
+    mappings: CounterLog
+    """Their counters of mappings that the program made itself."""
     memory: dict[int, dict[str, int]]
     remarks: dict[int, tuple[str, ...]]
     agent: AgentRecord | None
@@ -73,10 +76,11 @@ def account_of(recording: Recording, *, live: bool = False) -> Account:
     ]
     agents = [record for record in records if isinstance(record, AgentRecord)]
     end = next((record for record in reversed(records) if isinstance(record, EndRecord)), None)
-    log = CounterLog(snapshots)
+    blocks, mapped = split(snapshots, mapping_ids(records))
+    log, mappings = CounterLog(blocks), CounterLog(mapped)
     unread = _damage_texts(recording) + _holes(snapshots) + _missing_tail(records, snapshots) + refused
     unread += ([] if live and not records else _missing_process(process)) + _missing_stacks(records, log)
-    warnings = unread + _cut_short(snapshots, end, live) + _negative(log)
+    warnings = unread + _cut_short(snapshots, end, live) + _negative(log) + _negative(mappings)
     warnings += _loss_texts(agents[-1]) if agents else []
     warnings += [record.text for record in records if isinstance(record, NoteRecord) and record.severity >= 2]
     warnings += _cut_texts(snapshots)
@@ -85,6 +89,7 @@ def account_of(recording: Recording, *, live: bool = False) -> Account:
         process=process,
         snapshots=snapshots,
         log=log,
+        mappings=mappings,
         memory=_memory([record for record in records if isinstance(record, MemoryRecord)]),
         remarks=_remarks(recording, snapshots),
         agent=agents[-1] if agents else None,

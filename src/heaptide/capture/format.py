@@ -39,6 +39,7 @@ STACK_TRUNCATED: Final = 1
 STACK_GUESSED: Final = 2
 STACK_NO_CFI: Final = 4
 STACK_SIGNAL: Final = 8
+STACK_MMAP: Final = 16
 
 SnapshotKind = Literal["start", "time", "growth", "signal", "shutdown", "exit"]
 SNAPSHOT_KINDS: Final[dict[int, SnapshotKind]] = {

@@ -35,6 +35,7 @@ Examples:
     "--edgefraction", type=click.FloatRange(0, 1), default=0.001, show_default=True, help="Leave out smaller edges."
 )
 @options.all_frames
+@options.mapped
 @options.search
 def command(
     capture: str | None,
@@ -47,6 +48,7 @@ def command(
     nodefraction: float,
     edgefraction: float,
     all_frames: bool,
+    mapped: bool,
     search: tuple[str, ...],
 ) -> None:
     """Draw the call graph.
@@ -62,12 +64,12 @@ def command(
     from heaptide.cli import inputs
     from heaptide.render import dot, headings, picture
 
-    chosen = inputs.choose(capture, at, base, search)
+    chosen = inputs.choose(capture, at, base, search, mapped=mapped)
     trim = Trim(nodecount, nodefraction, edgefraction)
     skip = no_frame if all_frames else not_users
     graph = call_graph(chosen.profile, value=value, by=by, trim=trim, skip=skip)
     if not graph.nodes:
-        raise inputs.why_empty(chosen, value)
+        raise inputs.why_empty(chosen, value, mapped=mapped)
     source = dot.plain(graph, headings.heading(chosen.series, value, chosen.at, chosen.base))
     data = source.encode("utf-8", "surrogateescape") if form == "dot" else picture.draw(source, form)
     _write(output, data)

@@ -51,8 +51,8 @@ def open_series(path: str | None, search: Sequence[str] = ()) -> Series:
     return series
 
 
-def choose(path: str | None, at: str, base: str | None, search: Sequence[str] = ()) -> Chosen:
-    """The profile that the options ask for.
+def choose(path: str | None, at: str, base: str | None, search: Sequence[str] = (), *, mapped: bool = False) -> Chosen:
+    """The profile that the options ask for; with `mapped` that of what the program mapped itself.
 
     Raises:
         InputError: a file cannot be read at all.
@@ -61,7 +61,7 @@ def choose(path: str | None, at: str, base: str | None, search: Sequence[str] = 
     """
     series = open_series(path, search)
     moment = series.moment(at)
-    profile = series.at(moment)
+    profile = _profile(series, moment, mapped)
     if base is None:
         return Chosen(series, profile, moment, None, _unread(series))
     from heaptide.render import headings
@@ -69,12 +69,22 @@ def choose(path: str | None, at: str, base: str | None, search: Sequence[str] = 
     if not Path(base).is_file():
         earlier = series.moment(base)
         words = f"what there was at {headings.moment(earlier)}"
-        return Chosen(series, profile - series.at(earlier), moment, words, _unread(series))
+        return Chosen(series, profile - _profile(series, earlier, mapped), moment, words, _unread(series))
     other = open_series(base, search)
     other_moment = other.moment(at)
     when = headings.moment(other_moment)
     words = f"{base} at {when}" if when else base
-    return Chosen(series, profile - other.at(other_moment), moment, words, _unread(series) + _unread(other))
+    return Chosen(
+        series, profile - _profile(other, other_moment, mapped), moment, words, _unread(series) + _unread(other)
+    )
+
+
+def _profile(series: Series, moment: Snapshot, mapped: bool) -> Profile:
+    if not mapped:
+        return series.at(moment)
+    if series.mappings is None:
+        raise NothingToShow(f"{series.path} does not say what was mapped", hint="leave --mmap away")
+    return series.mappings.at(moment.number)
 
 
 def _unread(series: Series) -> tuple[str, ...]:
@@ -92,13 +102,15 @@ def finish(chosen: Chosen) -> None:
         )
 
 
-def why_empty(chosen: Chosen, value: str) -> NothingToShow:
+def why_empty(chosen: Chosen, value: str, *, mapped: bool = False) -> NothingToShow:
     """The reason why a profile has no rows, as the error to raise."""
     moment = f"{chosen.series.path} at #{chosen.at.number}"
     if chosen.base is not None:
         return NothingToShow(
             f"nothing changed: {moment} equals the base", hint="try other moments, or --value alloc_space"
         )
+    if mapped:
+        return NothingToShow(f"no mapping was recorded: {moment}", hint="leave --mmap away to see allocations")
     if chosen.at.allocated_bytes and value.startswith("inuse"):
         what = "every sampled block" if chosen.profile.mode == "sampled" else "everything that was allocated"
         return NothingToShow(

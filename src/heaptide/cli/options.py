@@ -41,6 +41,13 @@ value = click.option(
     "--value", type=click.Choice(VALUES), default="inuse_space", show_default=True, help="What is counted."
 )
 
+mapped = click.option(
+    "--mmap",
+    "mapped",
+    is_flag=True,
+    help="Show what the program mapped itself (mmap, mremap, brk) and not the allocator's blocks.",
+)
+
 search = click.option(
     "--search",
     multiple=True,

@@ -17,7 +17,6 @@ from typing import NoReturn
 import click
 
 from heaptide._errors import LaunchError
-from heaptide.cli.guard import say
 from heaptide.cli.quantities import Duration, Size
 
 PATIENCE_S = 2.0
@@ -66,7 +65,7 @@ class _Run(click.Command):
 @click.option("--budget", type=Size(), metavar="SIZE", help="Bytes on disk at most.")
 @click.option("--allocator", metavar="NAME", help="Put tcmalloc, jemalloc, mimalloc or a library under the program.")
 @click.option("--children/--no-children", default=True, help="Record child processes too.  [default: yes]")
-@click.option("--mmap/--no-mmap", default=None, help="Record mappings as well (comes later).")
+@click.option("--mmap/--no-mmap", default=True, help="Record what the program maps itself too.  [default: yes]")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def command(
     output: str | None,
@@ -76,7 +75,7 @@ def command(
     budget: int | None,
     allocator: str | None,
     children: bool,
-    mmap: bool | None,
+    mmap: bool,
     command: tuple[str, ...],
 ) -> None:
     """Start a program under the agent and record what it allocates.
@@ -88,8 +87,6 @@ def command(
 
     if sample is not None and exact:
         raise LaunchError("--sample and --exact exclude each other", hint="see: heaptide run --help")
-    if mmap:
-        say("warning: --mmap is not there yet: mappings are not recorded, allocations are")
     options = launch.RunOptions(
         output=output,
         sample=None if sample is None else str(sample),
@@ -98,7 +95,7 @@ def command(
         budget=None if budget is None else str(budget),
         allocator=allocator,
         children=children,
-        mmap=bool(mmap),
+        mmap=mmap,
     )
     result = launch.run(command, options)
     _leave(result, time.monotonic() + PATIENCE_S)

@@ -26,6 +26,7 @@ _ROWS = 20
 @click.option("--cum", is_flag=True, help="Sort by the cumulative value.")
 @click.option("-n", "limit", type=click.IntRange(0), metavar="N", help=f"Rows, 0 for all  [default: {_ROWS}, JSON all]")
 @options.all_frames
+@options.mapped
 @options.search
 @options.as_json
 def command(
@@ -37,6 +38,7 @@ def command(
     cum: bool,
     limit: int | None,
     all_frames: bool,
+    mapped: bool,
     search: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -51,9 +53,9 @@ def command(
     from heaptide.cli import inputs
     from heaptide.render import headings, json, text
 
-    chosen = inputs.choose(capture, at, base, search)
+    chosen = inputs.choose(capture, at, base, search, mapped=mapped)
     table = top(chosen.profile, value=value, by=by, cum=cum, skip=no_frame if all_frames else not_users)
-    nothing = None if table.rows else inputs.why_empty(chosen, value)
+    nothing = None if table.rows else inputs.why_empty(chosen, value, mapped=mapped)
     if as_json:
         out(json.top(table, limit=limit or 0, reason=nothing.message if nothing else None))
     elif not nothing:

@@ -21,6 +21,7 @@ Examples:
 @options.moments
 @options.value
 @click.option("-n", "limit", type=click.IntRange(0), metavar="N", default=0, help="Stacks; 0 for all. [default: 0]")
+@options.mapped
 @options.search
 @options.as_json
 def command(
@@ -29,6 +30,7 @@ def command(
     base: str | None,
     value: str,
     limit: int,
+    mapped: bool,
     search: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -41,9 +43,9 @@ def command(
     from heaptide.cli import inputs
     from heaptide.render import headings, json, text
 
-    chosen = inputs.choose(capture, at, base, search)
+    chosen = inputs.choose(capture, at, base, search, mapped=mapped)
     found = traces(chosen.profile, value=value)
-    nothing = None if found.traces else inputs.why_empty(chosen, value)
+    nothing = None if found.traces else inputs.why_empty(chosen, value, mapped=mapped)
     if as_json:
         out(json.traces(found, limit=limit, reason=nothing.message if nothing else None))
     elif not nothing:

@@ -36,6 +36,7 @@ class Series:
         pid: int | None = None,
         damaged: bool = False,
         costs: Mapping[str, int] | None = None,
+        mappings: "Series | None" = None,
     ) -> None:
         self.path = path
         self.mode: Literal["exact", "sampled"] = mode
@@ -57,6 +58,9 @@ class Series:
         self.costs: Mapping[str, int] = costs or {}
         """What the tool itself took, as it last said: `agent_bytes` (inside the program), `recorder_cpu_ns`,
         `recorder_rss_bytes`. Empty where nobody said."""
+        self.mappings = mappings
+        """The same moments of what the program mapped itself (mmap, mremap, brk), every mapping counted. None where
+        nobody looked. Never part of this series' own numbers."""
         self._source = source
         self._index = {snapshot.number: index for index, snapshot in enumerate(self.snapshots)}
 
