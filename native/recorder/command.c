@@ -23,6 +23,7 @@ struct launch {
     const struct options *options;
     struct output output;
     char agent[PATH_MAX];
+    char program[PATH_MAX]; // the file that will be executed
     char address[ADDRESS_BYTES];
     int listen_fd; // -1: nothing will be recorded
 };
@@ -71,10 +72,25 @@ static _Noreturn void record(const struct launch *launch, int control_fd, int wa
                                  .output = &launch->output,
                                  .listen_fd = launch->listen_fd,
                                  .address = launch->address,
+                                 .program = launch->program,
                                  .control_fd = control_fd,
                                  .watch_pid = watch_pid};
     server_run(&setup);
     _exit(0);
+}
+
+// In the process in between. Returns when the recorder is about to serve: it closes everything it does not need, and so its
+// end of the pipe. A recorder that slept until COMMAND is over could not look at it any more.
+static bool start_recorder(const struct launch *launch, int watch_pid) {
+    int ready[2];
+    char byte;
+    if (pipe(ready)) return false;
+    pid_t recorder = fork();
+    if (recorder == 0) record(launch, -1, watch_pid);
+    close(ready[1]);
+    while (recorder > 0 && read(ready[0], &byte, 1) < 0 && errno == EINTR) {
+    }
+    return recorder > 0;
 }
 
 // The recorder becomes a grandchild in a session of its own, and the child in between is waited for here: COMMAND, which
@@ -82,11 +98,7 @@ static _Noreturn void record(const struct launch *launch, int control_fd, int wa
 static bool fork_recorder_away(const struct launch *launch) {
     int pid = getpid(), status = 0;
     pid_t between = fork_unheard();
-    if (between == 0) {
-        pid_t recorder = fork();
-        if (recorder == 0) record(launch, -1, pid);
-        _exit(recorder < 0);
-    }
+    if (between == 0) _exit(!start_recorder(launch, pid));
     while (between > 0 && waitpid(between, &status, __WALL) < 0 && errno == EINTR) {
     }
     return between > 0 && status == 0;
@@ -175,7 +187,7 @@ static void prepare(struct launch *launch) {
 int command_run(const struct options *options) {
     struct launch launch = {.options = options, .listen_fd = -1};
     char message[PREFLIGHT_TEXT];
-    enum preflight_result found = preflight(options->command[0], message);
+    enum preflight_result found = preflight(options->command[0], message, launch.program);
     if (*message) say("%s", message);
     if (found == PREFLIGHT_NOT_FOUND) return STATUS_NOT_FOUND;
     if (found == PREFLIGHT_NOT_EXECUTABLE) return STATUS_NOT_EXECUTABLE;

@@ -39,12 +39,14 @@ struct image *image_create(const struct registration *r, const char **ret_why) {
         if (!image) *ret_why = "no memory";
         if (!image) close(r->books_fd);
         if (r->rollup_fd >= 0) close(r->rollup_fd);
+        if (r->pidfd >= 0) close(r->pidfd);
         free(image);
         return NULL;
     }
     image->options = r->options;
     image->primary = r->primary;
-    process_init(&image->process, r->pid, r->uid, r->rollup_fd, image->books.started_boottime_ns, r->options->name);
+    process_init(&image->process, r->pid, r->uid, r->pidfd, r->rollup_fd, image->books.started_boottime_ns,
+                 r->fallback);
     memory_init(&image->memory, &image->process);
     init_writer(image, r);
     bool good = cut_init(&image->cut, &image->books) && tally_init(&image->tally, &image->books);

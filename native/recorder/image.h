@@ -89,9 +89,10 @@ struct registration {
     const char *pattern; // last part of the output's path
     int pid;
     uint32_t uid;
-    int books_fd, rollup_fd; // taken over
+    int books_fd, rollup_fd, pidfd; // taken over
     uint64_t books_bytes;
     bool primary;
+    const char *fallback; // path or name of the program, if it cannot be looked at
 };
 
 // NULL, with the reason, when the books are refused or memory is short.

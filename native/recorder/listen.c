@@ -39,6 +39,14 @@ static void take_fds(struct msghdr *message, struct hello *ret) {
     }
 }
 
+enum { SO_PEERPIDFD_ = 77 }; // Linux 6.5; missing in old headers
+
+static int peer_pidfd(int connection) {
+    int pidfd = -1;
+    socklen_t bytes = sizeof pidfd;
+    return getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD_, &pidfd, &bytes) ? -1 : pidfd;
+}
+
 static const char *check_sender(int connection, const struct ht_hello *hello, struct hello *ret) {
     struct ucred peer;
     socklen_t bytes = sizeof peer;
@@ -48,6 +56,7 @@ static const char *check_sender(int connection, const struct ht_hello *hello, st
     ret->pid = peer.pid;
     ret->uid = peer.uid;
     ret->books_bytes = hello->books_bytes;
+    ret->pidfd = peer_pidfd(connection);
     return NULL;
 }
 
@@ -60,7 +69,7 @@ enum hello_result hello_receive(int connection, struct hello *ret, const char **
     struct iovec part = {&hello, sizeof hello};
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
-    *ret = (struct hello){.books_fd = -1, .rollup_fd = -1};
+    *ret = (struct hello){.books_fd = -1, .rollup_fd = -1, .pidfd = -1};
     ssize_t n = recvmsg(connection, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return HELLO_NOT_YET;
     if (n > 0) take_fds(&message, ret);

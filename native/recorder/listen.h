@@ -16,7 +16,8 @@ struct hello {
     int pid;
     uint32_t uid;
     uint64_t books_bytes;
-    int books_fd, rollup_fd; // the receiver's to close; rollup_fd may be -1
+    int books_fd, rollup_fd; // the receiver's to close, and pidfd; rollup_fd may be -1
+    int pidfd;               // of the sender, though it be gone and waited for (Linux 6.16); -1: the kernel gives none
 };
 enum hello_result { HELLO_GOOD, HELLO_NOT_YET, HELLO_REFUSED };
 

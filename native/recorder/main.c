@@ -23,8 +23,11 @@ static int follow(const struct options *options) {
     fcntl(options->listen_fd, F_SETFD, FD_CLOEXEC);
     if (!output_init(&output, options->output) && output.dir < 0) return STATUS_OURS;
     detach();
-    struct server_setup setup = {
-        .options = options, .output = &output, .listen_fd = options->listen_fd, .control_fd = -1};
+    struct server_setup setup = {.options = options,
+                                 .output = &output,
+                                 .listen_fd = options->listen_fd,
+                                 .program = options->program,
+                                 .control_fd = -1};
     server_run(&setup);
     output_deinit(&output);
     return 0;
@@ -55,6 +58,7 @@ static int serve(const struct options *options) {
                                  .output = &output,
                                  .listen_fd = listen_fd,
                                  .address = address,
+                                 .program = options->program,
                                  .control_fd = options->control_fd};
     server_run(&setup);
     output_deinit(&output);

@@ -24,7 +24,7 @@ static const char HELP[] =
     "      --budget SIZE     the most that a capture may take on disk\n"
     "      --no-children     leave executed and forked children alone\n"
     "      --agent PATH      libheaptide.so (beside this program)\n"
-    "      --name NAME       what to call a program that is gone before it can be looked at\n"
+    "      --program PATH    what is recorded first, if it is gone before it can be looked at\n"
     "      --help, --version\n"
     "\n"
     "Example: heaptide-record -o /var/tmp/server.tide -- ./server --port 8080\n"
@@ -38,7 +38,7 @@ enum {
     OPT_BUDGET,
     OPT_NO_CHILDREN,
     OPT_AGENT,
-    OPT_NAME,
+    OPT_PROGRAM,
     OPT_FOLLOW,
     OPT_LISTEN_FD,
     OPT_SERVE,
@@ -55,7 +55,7 @@ static const struct option LONG_OPTIONS[] = {
     {"budget", required_argument, NULL, OPT_BUDGET},
     {"no-children", no_argument, NULL, OPT_NO_CHILDREN},
     {"agent", required_argument, NULL, OPT_AGENT},
-    {"name", required_argument, NULL, OPT_NAME},
+    {"program", required_argument, NULL, OPT_PROGRAM},
     {"follow", no_argument, NULL, OPT_FOLLOW},
     {"listen-fd", required_argument, NULL, OPT_LISTEN_FD},
     {"serve", no_argument, NULL, OPT_SERVE},
@@ -128,7 +128,7 @@ static bool take_option(struct options *o, int option, const char *value) {
     case OPT_BUDGET: return parse_size(value, &o->budget);
     case OPT_NO_CHILDREN: o->children = false; return true;
     case OPT_AGENT: o->agent = value; return *value;
-    case OPT_NAME: o->name = value; return *value;
+    case OPT_PROGRAM: o->program = value; return *value;
     case OPT_FOLLOW: o->form = FORM_FOLLOW; return true;
     case OPT_LISTEN_FD: return parse_number(value, &o->listen_fd);
     case OPT_SERVE: o->form = FORM_SERVE; return true;
@@ -167,7 +167,7 @@ static int read_arguments(struct options *o, int argc, char **argv) {
 
 int options_init(struct options *o, int argc, char **argv) {
     *o = (struct options){.output = "{name}.{pid}.tide",
-                          .name = "program",
+                          .program = "program",
                           .signal = SIGUSR1,
                           .listen_fd = -1,
                           .control_fd = -1,

@@ -9,10 +9,10 @@ enum form { FORM_COMMAND, FORM_FOLLOW, FORM_SERVE };
 
 struct options {
     enum form form;
-    const char *output; // directory and pattern of the captures' names
-    const char *agent;  // NULL: libheaptide.so beside the recorder
-    const char *name;   // what to call a program that was gone before it could be looked at
-    const char *sample; // handed on to the agent as it is
+    const char *output;  // directory and pattern of the captures' names
+    const char *agent;   // NULL: libheaptide.so beside the recorder
+    const char *program; // file of what registers first, for when it is gone before it can be looked at
+    const char *sample;  // handed on to the agent as it is
     bool exact;
     bool children;
     uint64_t every_ns; // 0: stretched by age, and by growth

@@ -111,18 +111,19 @@ static bool read_shebang(const char *path, char *ret, size_t cap) {
     return *word;
 }
 
-enum preflight_result preflight(const char *argv0, char *message) {
+enum preflight_result preflight(const char *argv0, char *message, char *program) {
     char path[PATH_MAX], interpreter[PATH_MAX];
-    message[0] = 0;
+    message[0] = program[0] = 0;
     enum preflight_result result = *argv0 ? find_program(argv0, path, sizeof path) : PREFLIGHT_NOT_FOUND;
     if (result == PREFLIGHT_NOT_FOUND)
         snprintf(message, PREFLIGHT_TEXT, "%s: no such program; check its name and PATH", argv0);
     if (result == PREFLIGHT_NOT_EXECUTABLE)
         snprintf(message, PREFLIGHT_TEXT, "%s: may not be executed; `chmod +x` it if it is a program", path);
     if (result != PREFLIGHT_GOOD) return result;
+    const char *executed = read_shebang(path, interpreter, sizeof interpreter) ? interpreter : path;
+    if (!realpath(executed, program)) snprintf(program, PATH_MAX, "%s", executed);
     result = check_rights(path, message);
-    if (result != PREFLIGHT_GOOD) return result;
-    return check_elf(read_shebang(path, interpreter, sizeof interpreter) ? interpreter : path, message);
+    return result == PREFLIGHT_GOOD ? check_elf(executed, message) : result;
 }
 
 bool find_agent(const char *given, char *ret, size_t cap) {

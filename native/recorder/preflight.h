@@ -10,7 +10,8 @@ enum preflight_result { PREFLIGHT_GOOD, PREFLIGHT_UNRECORDED, PREFLIGHT_NOT_EXEC
 // `argv0` as a shell would find it. `ret_message` (at least PREFLIGHT_TEXT bytes): what is wrong and what to do, "" when
 // nothing is. PREFLIGHT_UNRECORDED: it can be run, and nothing will be recorded.
 enum { PREFLIGHT_TEXT = 4096 + 512 };
-enum preflight_result preflight(const char *argv0, char *ret_message);
+// `ret_program` (PATH_MAX bytes): the file that will be executed, a script's interpreter rather than the script; "" if none.
+enum preflight_result preflight(const char *argv0, char *ret_message, char *ret_program);
 
 // The agent's library: `given`, or libheaptide.so beside this program. False: it is not there.
 bool find_agent(const char *given, char *ret, size_t cap);

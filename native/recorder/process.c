@@ -91,13 +91,17 @@ static void forget_identity(struct process *p) {
     p->argc = 0;
 }
 
-void process_init(struct process *p, int pid, uint32_t uid, int rollup_fd, uint64_t started_boottime_ns,
-                  const char *fallback_name) {
+void process_init(struct process *p, int pid, uint32_t uid, int pidfd, int rollup_fd, uint64_t started_boottime_ns,
+                  const char *fallback) {
     struct stat_line line = {0};
-    *p =
-        (struct process){.pid = pid, .uid = uid, .pidfd = process_pidfd(pid), .environ_fd = -1, .rollup_fd = rollup_fd};
+    *p = (struct process){.pid = pid,
+                          .uid = uid,
+                          .pidfd = pidfd >= 0 ? pidfd : process_pidfd(pid),
+                          .environ_fd = -1,
+                          .rollup_fd = rollup_fd};
     p->dir = open_dir(pid, started_boottime_ns, &line);
-    if (p->dir < 0 && p->pidfd >= 0 && access("/proc/self/stat", F_OK) == 0) { // gone; its pid may be another's by now
+    if (p->dir < 0 && pidfd < 0 && p->pidfd >= 0 &&
+        access("/proc/self/stat", F_OK) == 0) { // gone; its pid may be another's by now
         close(p->pidfd);
         p->pidfd = -1;
     }
@@ -115,9 +119,12 @@ void process_init(struct process *p, int pid, uint32_t uid, int rollup_fd, uint6
     }
     // The agent's descriptor knows whether all this is of the image that registered, or of the next.
     if (rollup_fd >= 0 && pread(rollup_fd, &byte, 1, 0) < 0 && errno == ESRCH) forget_identity(p);
-    if (!p->exe.len) buf_put_str(&p->exe, "");
+    if (p->exe.len <= 1) { // nothing, or an empty string: a zombie has no program
+        buf_clear(&p->exe);
+        buf_put_str(&p->exe, strchr(fallback, '/') ? fallback : "");
+    }
     if (!p->cwd.len) buf_put_str(&p->cwd, "");
-    set_name(p, fallback_name);
+    set_name(p, fallback);
     if (!p->argc) {
         buf_put_str(&p->argv, p->name);
         p->argc = 1;
@@ -159,22 +166,36 @@ bool process_thread_sleeps(const struct process *p, uint64_t tid) {
     return !read_stat(p->dir, path, &line) || line.state == 'S';
 }
 
-static bool has_variable(int proc, const char *pid, const char *variable) {
+// A program that is just being executed (vfork's parent goes on before that is done) has no environment yet: one that began
+// after `since` (ticks) may come to have the variable.
+static bool is_being_executed(int proc, const char *pid, uint64_t since) {
+    char path[64], target;
+    struct stat_line line;
+    snprintf(path, sizeof path, "%.20s/exe", pid);
+    if (readlinkat(proc, path, &target, 1) < 0) return false; // a kernel thread, a zombie, or another user's
+    snprintf(path, sizeof path, "%.20s/stat", pid);
+    return read_stat(proc, path, &line) && line.start_ticks >= since;
+}
+
+static bool may_have(int proc, const char *pid, const char *variable, uint64_t since) {
     char path[64];
     struct buf text = {0};
     snprintf(path, sizeof path, "%.20s/environ", pid);
-    bool found = read_whole(proc, path, ENVIRON_LIMIT, &text) && text.len &&
-                 memmem(text.data, text.len, variable, strlen(variable) + 1); // with the NUL that ends it
+    bool read = read_whole(proc, path, ENVIRON_LIMIT, &text);
+    bool found = read && text.len && memmem(text.data, text.len, variable, strlen(variable) + 1); // and its NUL
+    if (read && !text.len) found = is_being_executed(proc, pid, since);
     buf_deinit(&text);
     return found;
 }
 
-bool process_exists_with(const char *variable) {
+bool process_may_exist_with(const char *variable) {
     bool found = false;
+    struct stat_line own = {0};
     DIR *proc = opendir("/proc");
+    if (proc) read_stat(dirfd(proc), "self/stat", &own);
     for (struct dirent *entry; proc && !found && (entry = readdir(proc));)
-        found =
-            entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && has_variable(dirfd(proc), entry->d_name, variable);
+        found = entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+                may_have(dirfd(proc), entry->d_name, variable, own.start_ticks);
     if (proc) closedir(proc);
     return found;
 }

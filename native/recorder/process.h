@@ -19,10 +19,10 @@ struct process {
     char name[256];            // basename of exe, or what is known instead
 };
 
-// Takes over `rollup_fd`. `started_boottime_ns`: when the books began; a process that began later is another one.
-// `fallback_name` is used when the process is gone already.
-void process_init(struct process *process, int pid, uint32_t uid, int rollup_fd, uint64_t started_boottime_ns,
-                  const char *fallback_name);
+// Takes over `pidfd` (-1: found by `pid`) and `rollup_fd`. `started_boottime_ns`: when the books began; a process that began later is another one.
+// `fallback`: path or name of the program, used when it is gone already.
+void process_init(struct process *process, int pid, uint32_t uid, int pidfd, int rollup_fd,
+                  uint64_t started_boottime_ns, const char *fallback);
 void process_deinit(struct process *process);
 
 bool process_is_alive(const struct process *process);
@@ -35,8 +35,9 @@ bool process_wait_status(const struct process *process, int *ret);
 // Whether a thread sleeps in the kernel of its own will (not stopped, frozen by signal or waiting to run), or is gone.
 bool process_thread_sleeps(const struct process *process, uint64_t tid);
 
-// Whether any process that we may look at was given `variable` ("NAME=VALUE") in its environment.
-bool process_exists_with(const char *variable);
+// Whether any process that we may look at was given `variable` ("NAME=VALUE") in its environment, or is being executed at
+// this moment and may have been.
+bool process_may_exist_with(const char *variable);
 
 int process_pidfd(int pid);
 

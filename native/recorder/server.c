@@ -82,8 +82,10 @@ static void add_image(struct server *s, const struct hello *hello) {
                              .uid = hello->uid,
                              .books_fd = hello->books_fd,
                              .rollup_fd = hello->rollup_fd,
+                             .pidfd = hello->pidfd,
                              .books_bytes = hello->books_bytes,
-                             .primary = primary};
+                             .primary = primary,
+                             .fallback = s->registered ? "program" : s->setup->program};
     struct image *image = image_create(&r, &why);
     if (!image) {
         s->refused++;
@@ -135,6 +137,7 @@ static bool receive_from(struct server *s, const struct connection *connection, 
         s->refused++;
         if (result == HELLO_GOOD) close(hello.books_fd);
         if (result == HELLO_GOOD && hello.rollup_fd >= 0) close(hello.rollup_fd);
+        if (result == HELLO_GOOD && hello.pidfd >= 0) close(hello.pidfd);
     }
     return true;
 }
@@ -247,7 +250,7 @@ static bool are_children_coming(struct server *s, uint64_t now) {
     if (now <= s->asked_ns || now < s->next_scan_ns) return true;
     s->next_scan_ns = now + SCAN_NS;
     snprintf(variable, sizeof variable, "HEAPTIDE_SOCKET=%s", s->setup->address);
-    return now < s->asked_ns + CHILDREN_NS && process_exists_with(variable);
+    return now < s->asked_ns + CHILDREN_NS && process_may_exist_with(variable);
 }
 
 static bool is_finished(struct server *s, uint64_t now) {

@@ -13,6 +13,7 @@ struct server_setup {
     int listen_fd;
     const char *address; // what children of the program have in HEAPTIDE_SOCKET
     int control_fd;      // see below; -1: none
+    const char *program; // path or name of what registers first, if it is gone before it can be looked at
     int watch_pid;       // a process that keeps the recorder waiting even before it registers; 0: none
 };
 

@@ -300,15 +300,15 @@ def run(command: Sequence[str], options: RunOptions | None = None, *, say: Say =
     allocator = allocator_path(options.allocator) if options.allocator else None
     if program.warning:
         say(program.warning)
-    recorder = _start_recorder(command, options, say) if program.recordable else None
+    recorder = _start_recorder(program, options, say) if program.recordable else None
     environment = _environment(options, recorder, allocator)
     with _signals_for_program() as target:
         child = _spawn(command, program, environment)
-        target.pid = child.pid
+        target.adopt(child.pid)
         if recorder:
             recorder.tell(f"started {child.pid}")
         wait_status = _wait(child.pid)
-        target.pid = None
+        target.release()
     child.returncode = os.waitstatus_to_exitcode(wait_status)  # reaped here, not by subprocess
     status = child.returncode if child.returncode >= 0 else 128 - child.returncode
     if recorder is None:
@@ -340,9 +340,28 @@ def _wait(pid: int) -> int:
         os.kill(pid, signal.SIGCONT)
 
 
-@dataclass(slots=True)
 class _Target:
-    pid: int | None = None
+    """Who signals are handed on to. What comes before there is anybody is kept for it."""
+
+    def __init__(self) -> None:
+        self._pid: int | None = None
+        self._waiting: list[int] | None = []
+
+    def signal(self, number: int) -> None:
+        if self._pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, number)
+        elif self._waiting is not None:
+            self._waiting.append(number)
+
+    def adopt(self, pid: int) -> None:
+        self._pid = pid
+        waiting, self._waiting = self._waiting or [], None
+        for number in waiting:
+            self.signal(number)
+
+    def release(self) -> None:
+        self._pid = None
 
 
 @contextmanager
@@ -351,9 +370,7 @@ def _signals_for_program() -> Iterator[_Target]:
     target = _Target()
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        if target.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(target.pid, number)
+        target.signal(number)
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         pass
@@ -394,20 +411,21 @@ def _environment(options: RunOptions, recorder: _Recorder | None, allocator: Pat
 # ---- The recorder ----------------------------------------------------------------------------------------------------
 
 
-def _start_recorder(command: Sequence[str], options: RunOptions, say: Say) -> _Recorder | None:
+def _start_recorder(program: Program, options: RunOptions, say: Say) -> _Recorder | None:
     """A running recorder, or None: then why was said."""
     try:
         agent = str(agent_path())
         if any(separator in agent for separator in " :"):
             raise LaunchError(f"{agent} cannot be preloaded: its path has a space or a colon")
-        return _Recorder(_recorder_command(os.path.basename(command[0]), options))
+        return _Recorder(_recorder_command(program, options))
     except (LaunchError, OSError) as error:
         say(f"nothing will be recorded: {error}")
         return None
 
 
-def _recorder_command(name: str, options: RunOptions) -> list[str]:
-    values = {"--output": options.output, "--every": options.every, "--budget": options.budget, "--name": name}
+def _recorder_command(program: Program, options: RunOptions) -> list[str]:
+    executed = os.path.realpath(_interpreter_of_script(program.path) or program.path)
+    values = {"--output": options.output, "--every": options.every, "--budget": options.budget, "--program": executed}
     given = [f"{option}={value}" for option, value in values.items() if value]
     return [str(recorder_path()), "--serve", *given]
 
