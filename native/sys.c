@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -65,8 +66,23 @@ long ht_sys_readlink(const char *path, char *ret, size_t bytes) {
 long ht_sys_unlinkat(int dir, const char *path) { return raw3(SYS_unlinkat, dir, (long)path, 0); }
 long ht_sys_getdents(int fd, void *data, size_t bytes) { return raw3(SYS_getdents64, fd, (long)data, (long)bytes); }
 long ht_sys_getpid(void) { return raw3(SYS_getpid, 0, 0, 0); }
-long ht_sys_gettid(void) { return raw3(SYS_gettid, 0, 0, 0); }
 long ht_sys_getppid(void) { return raw3(SYS_getppid, 0, 0, 0); }
+
+// glibc keeps a thread's id in the block that pthread_self points to; where, is believed once it was found right.
+static unsigned thread_id_offset;
+
+static int thread_id_at(unsigned offset) {
+    return __atomic_load_n((const int *)((uintptr_t)pthread_self() + offset), __ATOMIC_RELAXED);
+}
+
+void ht_sys_learn_thread_id(void) {
+#if defined(__x86_64__) && defined(__GLIBC__)
+    enum { OFFSET = 720 };
+    if (thread_id_at(OFFSET) == raw3(SYS_gettid, 0, 0, 0)) thread_id_offset = OFFSET;
+#endif
+}
+
+long ht_sys_gettid(void) { return thread_id_offset ? thread_id_at(thread_id_offset) : raw3(SYS_gettid, 0, 0, 0); }
 
 static void *map(uint64_t bytes, int flags, int fd) {
     long p = raw6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
@@ -128,6 +144,11 @@ static uint64_t clock_ns(long clock) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 uint64_t ht_sys_boottime_ns(void) { return clock_ns(CLOCK_BOOTTIME); }
+uint64_t ht_sys_boottime_from_vdso_ns(void) {
+    struct timespec t = {0};
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 uint64_t ht_sys_realtime_ns(void) { return clock_ns(CLOCK_REALTIME); }
 
 uint64_t ht_sys_random(void) {

@@ -27,6 +27,7 @@ long ht_sys_readlink(const char *path, char *ret, size_t bytes); // bytes writte
 long ht_sys_unlinkat(int dir, const char *path);
 long ht_sys_getdents(int fd, void *data, size_t bytes);
 long ht_sys_getpid(void);
+void ht_sys_learn_thread_id(void); // from then on gettid makes no system call, where that can be done
 long ht_sys_gettid(void);
 long ht_sys_getppid(void);
 
@@ -47,6 +48,8 @@ bool ht_sys_membarrier_register(void); // for cuts taken from another process
 bool ht_sys_membarrier_private(void);  // every thread of this process passes a full barrier; registers on first use
 
 uint64_t ht_sys_boottime_ns(void);
+// The same through libc and so without a system call, for sandboxes; a preloaded clock of somebody else's may answer.
+uint64_t ht_sys_boottime_from_vdso_ns(void);
 uint64_t ht_sys_realtime_ns(void);
 uint64_t ht_sys_random(void);
 uint64_t ht_sys_file_size_limit(void); // RLIMIT_FSIZE

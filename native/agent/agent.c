@@ -59,7 +59,7 @@ static bool start(const struct ht_books_plan *p, const char *address) {
     struct ht_books *b = ht_books_create(p);
     if (!b) return false;
     bool ready = ht_stacks_init(b) && ht_live_init(p->mode);
-    if (address && ht_options.mmap.set && ht_options.mmap.value) ht_mapping_on = ht_mapping_init();
+    if (address && (!ht_options.mmap.set || ht_options.mmap.value)) ht_mapping_on = ht_mapping_init();
     if (ready && address) ready = ht_books_hand_over(b, address) == 0;
     if (!ready) {
         ht_books_destroy(b);
@@ -175,6 +175,11 @@ static bool follows_children(void) { return !ht_options.children.set || ht_optio
 
 static char recorder_address[108];
 
+// Called in a fork child as well, which must not repeat its parent's draws.
+static void choose_seed(void) {
+    ht_record_seed(ht_options.seed.set ? (uint64_t)ht_options.seed.value : ht_sys_random());
+}
+
 static void begin_fork_child(void) {
     struct ht_books_plan p;
     bool private = ht_heapprofile_is_on(); // before the gate, which this child reads as shut, opens again
@@ -183,6 +188,7 @@ static void begin_fork_child(void) {
     ht_unwind_flush();
     if (private) ht_heapprofile_after_fork();
     if (!follows_children() || (!recorder_wanted && !private)) return;
+    choose_seed();
     plan(&p, recorder_wanted, true);
     start(&p, recorder_wanted ? recorder_address : NULL);
 }
@@ -211,7 +217,8 @@ __attribute__((constructor)) static void begin(void) {
     }
     recorder_wanted = ht_options.socket.set || ht_options.output.set;
     if (!recorder_wanted && !ht_options.heapprofile.set) return;
-    ht_record_seed = ht_options.seed.set ? (uint64_t)ht_options.seed.value : 0;
+    ht_sys_learn_thread_id();
+    choose_seed();
     if (ht_options.heapprofile.set) {
         ht_stacks_keep();
         ht_heapprofile_name();

@@ -204,7 +204,7 @@ void ht_books_mark_shutdown(struct ht_books *b) {
         }
     }
     __atomic_store_n(&ht_gate->phase, 2, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&b->header->shutdown_mark_ns, ht_sys_boottime_ns(), __ATOMIC_RELEASE);
+    __atomic_store_n(&b->header->shutdown_mark_ns, ht_sys_boottime_from_vdso_ns(), __ATOMIC_RELEASE);
 }
 
 // ---- The log ------------------------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ static bool log_module(struct ht_books *b, const struct object *o, uint32_t numb
     struct ht_log_module *m = (struct ht_log_module *)entry;
     entry->type = HT_LOG_MODULE, entry->flags = 0, entry->id = number;
     m->start = o->start, m->end = o->end, m->bias = o->bias;
-    m->seen_boottime_ns = ht_sys_boottime_ns();
+    m->seen_boottime_ns = ht_sys_boottime_from_vdso_ns();
     m->phnum = phnum, m->build_id_bytes = id_bytes, m->path_bytes = path_bytes, m->flags = flags_of(o);
     struct ht_phdr *phdr = (struct ht_phdr *)(m + 1);
     for (uint32_t i = 0; i < phnum; i++) {

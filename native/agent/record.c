@@ -6,7 +6,7 @@
 #include "stacks.h"
 
 ht_record_listener *ht_record_listen;
-uint64_t ht_record_seed;
+static uint64_t first_seed;
 
 static void look_again_later(void) {
     ht_tls.left = HT_DORMANT_BYTES;
@@ -73,11 +73,23 @@ static void record(struct ht_books *b, struct ht_thread *t, const void *block, s
 
 // ---- Sampling -----------------------------------------------------------------------------------------------------------
 
-static void seed(void) {
+// The finaliser of splitmix64: neighbouring numbers become unrelated ones.
+static uint64_t mixed(uint64_t x) {
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+    return x ^ x >> 31;
+}
+
+static void seed(void) { // no system call here: a sandbox may be in force by now
     static uint64_t threads;
     uint64_t n = __atomic_add_fetch(&threads, 1, __ATOMIC_RELAXED);
-    ht_tls.random = ht_record_seed ? ht_record_seed * 0x9e3779b97f4a7c15ull + n : ht_sys_random();
+    ht_tls.random = mixed(mixed(first_seed) + n * 0x9e3779b97f4a7c15ull);
     if (!ht_tls.random) ht_tls.random = 1;
+}
+
+void ht_record_seed(uint64_t seed) {
+    first_seed = seed;
+    ht_tls.random = 0;
 }
 
 static void draw(struct ht_books *b) {

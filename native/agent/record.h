@@ -51,7 +51,7 @@ static inline void ht_record_free_inline(const void *block) {
     ht_record_free(block);
 }
 
-// Where the samplers' random numbers begin (HEAPTIDE_SEED); 0: somewhere else each time.
-extern uint64_t ht_record_seed;
+// What the draws of this process begin with (HEAPTIDE_SEED, or random); before its first one.
+void ht_record_seed(uint64_t seed);
 
 #endif
