@@ -127,7 +127,7 @@ def record(program: Path, seed: int, sample: str | None, folder: Path, patience_
     command = [str(NATIVE / "heaptide-record"), *options, "-o", str(output), "--", str(program)]
     subprocess.run(command, env=environment, check=True)
     deadline = time.monotonic() + patience_s
-    while not (output.exists() and capture.read(output.read_bytes()).complete):
+    while not (output.exists() and capture.read(output.read_bytes(), live=True).complete):
         if time.monotonic() > deadline:
             raise TimeoutError(f"no finished capture {output}")
         time.sleep(0.002)
