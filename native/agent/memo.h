@@ -40,7 +40,8 @@ enum { HT_MEMO_NEW_CHECKS = 64, HT_MEMO_CHECKS = 2 * HT_MAX_DEPTH };
 // The root is frame 0. Everything is valid when zeroed.
 struct ht_memo {
     uint64_t made_for; // ht_rules_generation: what addresses meant when it was made
-    uint64_t changes;  // captures so far: tells one that was interrupted by another
+    uint32_t fresh_checks;
+    uint64_t changes; // captures so far: tells one that was interrupted by another
     uint32_t count;
     struct ht_memo_frame frame[HT_MAX_DEPTH];
     struct ht_memo_rest rest[HT_MAX_DEPTH];
@@ -54,15 +55,18 @@ struct ht_memo {
 // has something in it that is not remembered (a signal frame, a guess, more frames than fit); the memo is then empty.
 bool ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_unwind_scratch *scratch);
 
-static inline bool ht_memo_same_state(const struct ht_memo *m, uint32_t i, const struct ht_caller *at) {
-    return m->frame[i].sp == at->sp && m->frame[i].pc == at->pc && (!m->rest[i].bp_matters || m->rest[i].bp == at->bp);
+static inline bool ht_memo_same_state(const struct ht_memo *m, uint32_t i, uint64_t pc, uint64_t sp, uint64_t bp) {
+    return m->frame[i].sp == sp && m->frame[i].pc == pc && (!m->rest[i].bp_matters || m->rest[i].bp == bp);
 }
 
 // Do the words that frames [0, count) depend on still hold what they held?
 static inline bool ht_memo_still_true(const struct ht_memo *m, uint32_t count) {
     const struct ht_memo_frame *f = m->frame + count;
-    while (f-- > m->frame)
-        if (ht_unlikely(ht_load(f->sp - 8) != f->pc)) return false;
+    if (count & 1 && (f--, ht_load(f->sp - 8) != f->pc)) return false;
+    for (; f > m->frame; f -= 2) { // two a turn: each is three loads and a test
+        if (ht_unlikely(ht_load(f[-1].sp - 8) != f[-1].pc)) return false;
+        if (ht_unlikely(ht_load(f[-2].sp - 8) != f[-2].pc)) return false;
+    }
     for (uint32_t i = m->rest[count - 1].checks; i-- > 0;)
         if (ht_unlikely(ht_load(m->check[i].address) != m->check[i].value)) return false;
     return true;
@@ -72,7 +76,7 @@ static inline bool ht_memo_still_true(const struct ht_memo *m, uint32_t count) {
 static inline uint32_t ht_memo_known(const struct ht_memo *m, const struct ht_caller *from) {
     uint32_t n = m->count;
     uint64_t changes = m->changes;
-    if (!n || !ht_memo_same_state(m, n - 1, from) ||
+    if (!n || !ht_memo_same_state(m, n - 1, from->pc, from->sp, from->bp) ||
         m->made_for != __atomic_load_n(&ht_rules_generation, __ATOMIC_ACQUIRE))
         return 0;
     uint32_t id = m->rest[n - 1].id;

@@ -4,14 +4,16 @@
 #include "modules.h"
 
 struct ht_cached_rule *ht_rules;
-uint64_t ht_rules_generation = 1;
+// Counts in steps of an odd number, so that the upper bits, which the tags take, differ from one to the next.
+static const uint64_t step = 0x1d8e4e27c47d124full;
+uint64_t ht_rules_generation = 0x1d8e4e27c47d124full;
 
 bool ht_unwind_init(void) {
     if (!ht_rules) ht_rules = ht_sys_map(sizeof(struct ht_cached_rule) << HT_RULES_BITS);
     return ht_rules != NULL;
 }
 
-void ht_unwind_flush(void) { __atomic_fetch_add(&ht_rules_generation, 1, __ATOMIC_SEQ_CST); }
+void ht_unwind_flush(void) { __atomic_fetch_add(&ht_rules_generation, step, __ATOMIC_SEQ_CST); }
 
 // ---- From a row of the table to a rule ------------------------------------------------------------------------------------
 

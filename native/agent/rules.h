@@ -40,11 +40,12 @@ struct ht_cached_rule {
     rule_t rule;
 };
 extern struct ht_cached_rule *ht_rules __attribute__((visibility("hidden")));
-extern uint64_t ht_rules_generation __attribute__((visibility("hidden"))); // raised when code may have been unmapped
+extern uint64_t ht_rules_generation __attribute__((visibility("hidden"))); // changes when code may have been unmapped
 
 static inline uint64_t ht_rules_hash(uint64_t pc) { return pc * 0x9e3779b97f4a7c15ull; }
-static inline uint64_t ht_rules_tag(uint64_t h) { // of this generation, in the rule's place
-    return (h << 8 ^ __atomic_load_n(&ht_rules_generation, __ATOMIC_RELAXED) * 0x1d8e4e27c47d124full) >> 40 << 40;
+// What the rule of a pc with this hash has above its lower 40 bits, in this generation.
+static inline uint64_t ht_rules_tag(uint64_t h) {
+    return (h << 8 ^ __atomic_load_n(&ht_rules_generation, __ATOMIC_RELAXED)) & ~0xffffffffffull;
 }
 
 HT_COLD rule_t ht_rules_find(uint64_t look, struct ht_unwind_scratch *s);
