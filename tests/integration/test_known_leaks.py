@@ -7,6 +7,7 @@ from us: Debian's tcmalloc counts it for jq, and for the wheels the size of a bl
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,12 +28,11 @@ def _jq(shared: Path, what: str, items: int, prefix: str = "") -> list[str]:
     return ["env", f"RUN={prefix}", "sh", str(script), what, str(items)]
 
 
-def _record_jq(shared: Path, folder: Path, recorder: Path, what: str, *options: str) -> Series:
+def _record_jq(shared: Path, folder: Path, what: str, *options: str) -> Series:
     output = folder / f"{what}.tide"
-    prefix = " ".join([str(recorder), *options, "-o", str(output), "--"])
+    prefix = " ".join([sys.executable, "-m", "heaptide", "run", *options, "-o", str(output), "--"])
     done = rw.execute(_jq(shared, what, JQ_ITEMS, prefix))
-    assert done.returncode == 0 and done.stderr == b""
-    rw.wait_until(lambda: rw.is_finished(output), f"finished {output}")
+    assert done.returncode == 0 and b"heaptide: wrote" in done.stderr
     return rw.Recording(output, done).series
 
 
@@ -69,7 +69,11 @@ def _assert_frames_are_told(profile: Profile, rows: list[int]) -> None:
 
 
 def test_jq_exact(shared: Path, tmp_path: Path, recorder: Path, agent: Path, jq_bytes_an_item: float) -> None:
-    profile = _record_jq(shared, tmp_path, recorder, "leak", "--exact").at("end")
+    series = _record_jq(shared, tmp_path, "leak", "--exact")
+    shown = rw.execute([sys.executable, "-m", "heaptide", "top", series.path, "--json"])
+    rows = json.loads(shown.stdout)["rows"]
+    assert [row["function"] for row in rows[:2]] == ["jv_string_sized", "jv_invalid_with_msg"]
+    profile = series.at("end")
     leaked = jq_bytes_an_item * JQ_ITEMS
     first, second = _largest_first(profile)[:2]
     assert _is_leaking(profile.frames_of(first)) and _is_leaking(profile.frames_of(second))
@@ -82,7 +86,7 @@ def test_jq_sampled(shared: Path, tmp_path: Path, recorder: Path, agent: Path, j
     """The truth lies within the printed 95 % interval; the seed makes this the same draw every time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEAPTIDE_SEED", "1")
-        profile = _record_jq(shared, tmp_path, recorder, "leak").at("end")
+        profile = _record_jq(shared, tmp_path, "leak").at("end")
     rows = rw.rows_where(profile, _is_leaking)
     assert set(_largest_first(profile)[:2]) <= set(rows)
     seen = rw.sum_where(profile, "inuse_space", _is_leaking)
@@ -95,12 +99,12 @@ def test_jq_sampled(shared: Path, tmp_path: Path, recorder: Path, agent: Path, j
 @pytest.mark.parametrize("options", [("--exact",), ()], ids=["exact", "sampled"])
 def test_jq_control(shared: Path, tmp_path: Path, recorder: Path, agent: Path, options: tuple[str, ...]) -> None:
     """The same work without the bug: nothing of that size at any moment (its compiler holds 0.6 MB for a while)."""
-    series = _record_jq(shared, tmp_path, recorder, "control", *options)
+    series = _record_jq(shared, tmp_path, "control", *options)
     assert series.at("peak").total("inuse_space") < 96 * JQ_ITEMS / 20
     assert series.at("exit").total("alloc_space") > 100 * MIB, "it did work"
 
 
-# ---- Wheels of PyPI ---------------------------------------------------------------------------------------------------
+# ---- Wheels of PyPI --------------------------------------------------------------------------------------------------
 
 Wheel = Callable[[str, str], Path]
 
