@@ -111,6 +111,7 @@ enum ht_header_flag {
     HT_FLAG_ADAPTIVE = 2,     // the sampling interval doubles as samples accumulate
     HT_FLAG_HEAPPROFILE = 4,  // the program writes .heap files as well
     HT_FLAG_FORK_CHILD = 8,   // these books began in a fork child; parent_pid is the parent
+    HT_FLAG_DISARMED = 32,    // HEAPTIDE_ARMED=0: nothing is recorded until the recorder's control page says so
     HT_FLAG_NO_POPULATE = 16, // kernel before 5.14: everything pre-touched, small layout
 };
 
@@ -154,12 +155,18 @@ _Static_assert(sizeof(struct ht_books_header) <= HT_PAGE, "the header is one pag
 
 enum ht_stop { HT_STOP_NONE, HT_STOP_RECORDER_GONE, HT_STOP_NO_MEMORY };
 
+enum ht_armed {
+    HT_AS_STARTED,
+    HT_ARMED,
+    HT_DISARMED
+}; // allocations are recorded: yes unless HT_FLAG_DISARMED, yes, no
+
 struct ht_control { // the recorder's page
     uint64_t epoch;
     uint64_t log_ack;      // bytes of the log that are safely in the capture; the agent may re-use them
     uint64_t heartbeat_ns; // CLOCK_BOOTTIME, renewed at least once a second while the recorder lives
-    uint64_t armed;        // reserved for the switch: 0 as the agent decides
-    uint64_t interval;     // reserved for the switch: 0 as the agent decides
+    uint64_t armed;        // enum ht_armed
+    uint64_t interval;     // mean sampling interval, bytes; 0: as the agent decides
 };
 _Static_assert(sizeof(struct ht_control) <= HT_PAGE, "the control page");
 
@@ -244,5 +251,18 @@ struct ht_hello {
     uint64_t books_bytes;
 };
 _Static_assert(sizeof(struct ht_hello) == 24, "layout");
+
+// The switch: `heaptide-record --arm PID` and --disarm send this to each recorder of the machine, one connection each. The one
+// that records PID does it and answers one byte, HT_ORDER_DONE; the others close.
+#define HT_ORDER_MAGIC 0x524544524f544841ull // "AHTORDER"
+enum { HT_ORDER_DONE = 1 };
+struct ht_order {
+    uint64_t magic;
+    uint32_t version; // HT_BOOKS_VERSION
+    int32_t pid;
+    uint64_t armed;    // enum ht_armed
+    uint64_t interval; // as in struct ht_control
+};
+_Static_assert(sizeof(struct ht_order) == 32, "layout");
 
 #endif

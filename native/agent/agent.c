@@ -36,6 +36,7 @@ static void plan(struct ht_books_plan *ret, bool shared, bool fork_child) {
         .mode = exact ? HT_MODE_EXACT : HT_MODE_SAMPLED,
         .flags = (adaptive ? HT_FLAG_ADAPTIVE : 0) | (fork_child ? HT_FLAG_FORK_CHILD : 0) |
                  (ht_options.heapprofile.set ? HT_FLAG_HEAPPROFILE : 0) |
+                 (shared && ht_options.armed.set && !ht_options.armed.value ? HT_FLAG_DISARMED : 0) |
                  (ht_sys_membarrier_register() ? HT_FLAG_MEMBARRIER : 0),
         .interval = (uint64_t)(interval < 1 ? 1 : interval),
         .shared = shared,
@@ -58,7 +59,7 @@ static void open_gate(struct ht_books *b) {
 static bool start(const struct ht_books_plan *p, const char *address) {
     struct ht_books *b = ht_books_create(p);
     if (!b) return false;
-    bool ready = ht_stacks_init(b) && ht_live_init(p->mode);
+    bool ready = ht_stacks_init(b) && ht_live_init(p->mode, !b->starts_disarmed);
     if (address && (!ht_options.mmap.set || ht_options.mmap.value)) ht_mapping_on = ht_mapping_init();
     if (ready && address) ready = ht_books_hand_over(b, address) == 0;
     if (!ready) {

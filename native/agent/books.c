@@ -93,6 +93,7 @@ static bool try_size(struct ht_books *b, const struct ht_books_plan *plan, struc
                 .control = (struct ht_control *)(b->base + HT_CONTROL_OFFSET),
                 .pool = b->base + h.pool_offset,
                 .mode = plan->mode,
+                .starts_disarmed = plan->flags & HT_FLAG_DISARMED,
                 .slot_shift = size.slot_shift,
                 .pages_per_run = (1ull << HT_GROUP_SHIFT << size.slot_shift) / HT_PAGE,
                 .header = (struct ht_books_header *)b->base,

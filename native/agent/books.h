@@ -11,6 +11,7 @@ struct ht_books {
     struct ht_control *control; // the recorder's page; ours when there is no recorder
     char *pool;
     enum ht_mode mode;
+    bool starts_disarmed;
     uint32_t slot_shift;
     uint64_t pages_per_run;
     struct ht_books_header *header;
@@ -29,6 +30,12 @@ struct ht_gate {
 extern struct ht_gate *ht_gate;
 
 static inline struct ht_books *ht_books_now(void) { return __atomic_load_n(&ht_gate->books, __ATOMIC_ACQUIRE); }
+
+// Are allocations recorded now? Frees of recorded blocks always are.
+static inline bool ht_books_armed(const struct ht_books *b) {
+    uint64_t word = __atomic_load_n(&b->control->armed, __ATOMIC_RELAXED);
+    return ht_likely(word == HT_AS_STARTED) ? !b->starts_disarmed : word == HT_ARMED;
+}
 
 struct ht_books_plan {
     enum ht_mode mode;

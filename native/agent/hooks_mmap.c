@@ -17,7 +17,8 @@
 static uint64_t whole_pages(size_t bytes) { return (bytes + 4095) & ~4095ull; }
 
 static bool is_wanted(const struct ht_caller *caller) {
-    return ht_mapping_on && ht_books_now() && !ht_real_is_allocator(caller->pc);
+    struct ht_books *b = ht_books_now();
+    return ht_mapping_on && b && ht_books_armed(b) && !ht_real_is_allocator(caller->pc);
 }
 
 // The next definitions in line, found by the constructor. Until then the kernel itself.

@@ -136,12 +136,15 @@ static void filter_add(uint8_t *count, int change) {
 
 // ---- Either -----------------------------------------------------------------------------------------------------------
 
-bool ht_live_init(enum ht_mode mode) {
+void ht_live_arm(void) {
+    static bool done;
+    if (exact && !__atomic_exchange_n(&done, true, __ATOMIC_RELAXED)) memset(ht_filter, FILTER_FULL, sizeof ht_filter);
+}
+
+bool ht_live_init(enum ht_mode mode, bool armed) {
     exact = mode == HT_MODE_EXACT;
-    if (exact) {
-        memset(ht_filter, FILTER_FULL, sizeof ht_filter);
-        return map_init();
-    }
+    if (armed) ht_live_arm();
+    if (exact) return map_init();
     if (sampled.keys) ht_table_deinit(&sampled); // a fork child; the filter's old counts do no harm
     if (!ht_table_init(&sampled, SAMPLED_BITS)) return false;
     ht_memory_used(HT_MEMORY_LIVE, (int64_t)(sizeof(struct ht_block) + sizeof(uint64_t)) << SAMPLED_BITS);

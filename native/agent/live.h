@@ -16,8 +16,10 @@ static inline uint8_t *ht_filter_of(const void *block) {
     return &ht_filter[(uint64_t)(uintptr_t)block * 0x9e3779b97f4a7c15ull >> (64 - HT_FILTER_BITS)];
 }
 
-// Sets up for `mode`; again in a fork child, with nothing in it. False: no memory.
-bool ht_live_init(enum ht_mode mode);
+// Sets up for `mode`; again in a fork child, with nothing in it. `armed`: exact mode's filter sends each free by us from now on,
+// else from ht_live_arm on. False: no memory.
+bool ht_live_init(enum ht_mode mode, bool armed);
+void ht_live_arm(void);
 
 // In exact mode blocks must lie this far apart: requests below are raised to it. 0: the allocator sees to it.
 extern size_t ht_live_least_request;

@@ -92,15 +92,19 @@ void ht_record_seed(uint64_t seed) {
     ht_tls.random = 0;
 }
 
+static const uint64_t MOST_INTERVAL = 1ull << 40; // of what the recorder may ask for
+
 static void draw(struct ht_books *b) {
     if (ht_unlikely(!ht_tls.random)) seed();
+    uint64_t told = __atomic_load_n(&b->control->interval, __ATOMIC_RELAXED);
+    if (told && told <= MOST_INTERVAL) __atomic_store_n(&b->header->interval, told, __ATOMIC_RELAXED);
     ht_tls.interval = __atomic_load_n(&b->header->interval, __ATOMIC_RELAXED);
     ht_tls.left = ht_sample_gap(&ht_tls.random, ht_tls.interval);
 }
 
 static void widen(struct ht_books *b) {
     static uint64_t samples;
-    if (!(b->header->flags & HT_FLAG_ADAPTIVE)) return;
+    if (!(b->header->flags & HT_FLAG_ADAPTIVE) || __atomic_load_n(&b->control->interval, __ATOMIC_RELAXED)) return;
     if (__atomic_add_fetch(&samples, 1, __ATOMIC_RELAXED) % HT_SAMPLES_PER_INTERVAL != 0) return;
     uint64_t interval = __atomic_load_n(&b->header->interval, __ATOMIC_RELAXED);
     if (interval < HT_INTERVAL_LAST) __atomic_store_n(&b->header->interval, interval * 2, __ATOMIC_RELAXED);
@@ -150,6 +154,8 @@ void ht_record_alloc(const void *block, size_t size, const struct ht_caller *cal
     struct ht_books *b = ht_books_now();
     if (!b) return look_again_later();
     if (!block) return;
+    if (ht_unlikely(!ht_books_armed(b))) return look_again_later();
+    ht_live_arm();
     if (b->mode == HT_MODE_SAMPLED) return sample(b, block, size, caller);
     struct ht_thread *t = ht_thread_now(b);
     uint32_t id = ht_stacks_capture(b, t, caller);

@@ -47,11 +47,15 @@ static int peer_pidfd(int connection) {
     return getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD_, &pidfd, &bytes) ? -1 : pidfd;
 }
 
+static bool is_trusted(int connection, struct ucred *ret_peer) {
+    socklen_t bytes = sizeof *ret_peer;
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, ret_peer, &bytes)) return false;
+    return ret_peer->uid == geteuid() || ret_peer->uid == 0 || geteuid() == 0;
+}
+
 static const char *check_sender(int connection, const struct ht_hello *hello, struct hello *ret) {
     struct ucred peer;
-    socklen_t bytes = sizeof peer;
-    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &bytes)) return "its sender cannot be known";
-    if (peer.uid != geteuid() && peer.uid != 0 && geteuid() != 0) return "it is from another user";
+    if (!is_trusted(connection, &peer)) return "it is from another user";
     if (peer.pid != hello->pid) return "its pid is not its sender's (another pid name space?)";
     ret->pid = peer.pid;
     ret->uid = peer.uid;
@@ -60,25 +64,45 @@ static const char *check_sender(int connection, const struct ht_hello *hello, st
     return NULL;
 }
 
+union letter { // what may come
+    struct ht_hello hello;
+    struct ht_order order;
+};
+
+static bool is_order(int connection, const union letter *letter, ssize_t bytes) {
+    struct ucred peer;
+    return bytes == sizeof letter->order && letter->order.magic == HT_ORDER_MAGIC &&
+           letter->order.version == HT_BOOKS_VERSION && is_trusted(connection, &peer);
+}
+
+static void close_fds(const struct hello *hello) {
+    if (hello->books_fd >= 0) close(hello->books_fd);
+    if (hello->rollup_fd >= 0) close(hello->rollup_fd);
+}
+
 enum hello_result hello_receive(int connection, struct hello *ret, const char **ret_why) {
-    struct ht_hello hello = {0};
+    union letter letter = {0};
     union {
         struct cmsghdr align;
         char space[CMSG_SPACE(MAX_FDS * sizeof(int))];
     } control;
-    struct iovec part = {&hello, sizeof hello};
+    struct iovec part = {&letter, sizeof letter};
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
     *ret = (struct hello){.books_fd = -1, .rollup_fd = -1, .pidfd = -1};
     ssize_t n = recvmsg(connection, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return HELLO_NOT_YET;
     if (n > 0) take_fds(&message, ret);
-    *ret_why = n != sizeof hello || hello.magic != HT_HELLO_MAGIC ? "it is no registration"
-               : hello.version != HT_BOOKS_VERSION                ? "agent and recorder are of different versions"
-               : ret->books_fd < 0                                ? "it has no books"
-                                                                  : check_sender(connection, &hello, ret);
+    if (is_order(connection, &letter, n)) {
+        close_fds(ret);
+        ret->order = letter.order;
+        return HELLO_ORDER;
+    }
+    *ret_why = n != sizeof letter.hello || letter.hello.magic != HT_HELLO_MAGIC ? "it is no registration"
+               : letter.hello.version != HT_BOOKS_VERSION ? "agent and recorder are of different versions"
+               : ret->books_fd < 0                        ? "it has no books"
+                                                          : check_sender(connection, &letter.hello, ret);
     if (!*ret_why) return HELLO_GOOD;
-    if (ret->books_fd >= 0) close(ret->books_fd);
-    if (ret->rollup_fd >= 0) close(ret->rollup_fd);
+    close_fds(ret);
     return HELLO_REFUSED;
 }

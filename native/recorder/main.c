@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// heaptide-record: keeps the captures of the programs whose agents register with it. See options.c for its three forms.
+// heaptide-record: keeps the captures of the programs whose agents register with it. See options.c for its forms.
 #define _GNU_SOURCE
 #include "command.h"
 #include "detach.h"
 #include "listen.h"
+#include "order.h"
 #include "server.h"
 
 #include <errno.h>
@@ -70,6 +71,7 @@ int main(int argc, char **argv) {
     int status = options_init(&options, argc, argv);
     if (status < 0 && options.form == FORM_FOLLOW) status = follow(&options);
     if (status < 0 && options.form == FORM_SERVE) status = serve(&options);
+    if (status < 0 && options.form == FORM_ORDER) status = order_send(&options);
     if (status < 0 && options.form == FORM_COMMAND) status = command_run(&options);
     options_deinit(&options);
     return status;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "options.h"
 
+#include "books.h"
 #include "version.h"
 
 #include <getopt.h>
@@ -16,6 +17,8 @@ static const char HELP[] =
     "  heaptide-record [options] -- COMMAND...    execute COMMAND in place, recorded\n"
     "  heaptide-record --follow --listen-fd N     record whoever registers at the socket N\n"
     "  heaptide-record --serve [--control-fd N]   the same at an address of its own, which it prints\n"
+    "  heaptide-record --arm PID [--sample SIZE]  record what PID allocates from now on, at this interval\n"
+    "  heaptide-record --disarm PID               record no more of its allocations, only frees of recorded ones\n"
     "\n"
     "  -o, --output NAME     the captures' name; {name} and {pid} are replaced (./{name}.{pid}.tide)\n"
     "      --exact           count every allocation\n"
@@ -43,6 +46,8 @@ enum {
     OPT_LISTEN_FD,
     OPT_SERVE,
     OPT_CONTROL_FD,
+    OPT_ARM,
+    OPT_DISARM,
     OPT_HELP,
     OPT_VERSION
 };
@@ -60,6 +65,8 @@ static const struct option LONG_OPTIONS[] = {
     {"listen-fd", required_argument, NULL, OPT_LISTEN_FD},
     {"serve", no_argument, NULL, OPT_SERVE},
     {"control-fd", required_argument, NULL, OPT_CONTROL_FD},
+    {"arm", required_argument, NULL, OPT_ARM},
+    {"disarm", required_argument, NULL, OPT_DISARM},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
@@ -74,6 +81,13 @@ static bool parse_number(const char *text, int *ret) {
     if (end == text || *end || value < 0 || value > 1 << 20) return false;
     *ret = (int)value;
     return true;
+}
+
+static bool parse_pid(const char *text, int *ret) {
+    char *end;
+    long value = strtol(text, &end, 10);
+    *ret = (int)value;
+    return end != text && !*end && value > 0 && value < 1l << 31;
 }
 
 static bool parse_signal(const char *text, int *ret) {
@@ -133,6 +147,11 @@ static bool take_option(struct options *o, int option, const char *value) {
     case OPT_LISTEN_FD: return parse_number(value, &o->listen_fd);
     case OPT_SERVE: o->form = FORM_SERVE; return true;
     case OPT_CONTROL_FD: return parse_number(value, &o->control_fd);
+    case OPT_ARM:
+    case OPT_DISARM:
+        o->form = FORM_ORDER;
+        o->order_armed = option == OPT_ARM ? HT_ARMED : HT_DISARMED;
+        return parse_pid(value, &o->order_pid);
     default: return false;
     }
 }

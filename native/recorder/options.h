@@ -5,7 +5,7 @@
 
 #include "util.h"
 
-enum form { FORM_COMMAND, FORM_FOLLOW, FORM_SERVE };
+enum form { FORM_COMMAND, FORM_FOLLOW, FORM_SERVE, FORM_ORDER };
 
 struct options {
     enum form form;
@@ -18,9 +18,11 @@ struct options {
     uint64_t every_ns; // 0: stretched by age, and by growth
     uint64_t budget;   // 0: none
     int signal;
-    int listen_fd;         // FORM_FOLLOW
-    int control_fd;        // FORM_SERVE, -1: none
-    char **command;        // FORM_COMMAND
+    int listen_fd;  // FORM_FOLLOW
+    int control_fd; // FORM_SERVE, -1: none
+    char **command; // FORM_COMMAND
+    int order_pid;  // FORM_ORDER, and enum ht_armed of books.h
+    uint64_t order_armed;
     struct buf complaints; // NUL-terminated texts: values that could not be read
 };
 

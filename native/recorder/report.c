@@ -78,7 +78,7 @@ static void put_losses(const struct image *image, struct buf *ret) {
 void report_image(const struct image *image, const char *prefix, struct buf *ret) {
     bool running = image->state == IMAGE_RECORDING;
     buf_printf(ret, "{\"path\": ");
-    if (image->writer.file[0]) {
+    if (image->writer.file[0] && !image->writer.young.len) {
         buf_printf(ret, "\"");
         put_text(ret, prefix);
         put_text(ret, image->writer.file);

@@ -125,12 +125,27 @@ static void accept_all(struct server *s, uint64_t now) {
         s->connections[s->connection_count++] = (struct connection){fd, now + HELLO_NS};
 }
 
+// The switch. Nobody answers for a process that is not recorded here.
+static void obey(const struct server *s, int connection, const struct ht_order *order) {
+    static const uint8_t done = HT_ORDER_DONE;
+    struct image *image = find_image(s, order->pid);
+    if (!image || order->armed > HT_DISARMED) return;
+    struct ht_control *control = image->books.control;
+    __atomic_store_n(&control->interval, order->interval, __ATOMIC_RELAXED);
+    __atomic_store_n(&control->armed, order->armed, __ATOMIC_RELEASE);
+    send(connection, &done, sizeof done, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 // True when the connection is done with.
 static bool receive_from(struct server *s, const struct connection *connection, uint64_t now) {
     struct hello hello;
     const char *why = NULL;
     enum hello_result result = hello_receive(connection->fd, &hello, &why);
     if (result == HELLO_NOT_YET) return now >= connection->deadline_ns;
+    if (result == HELLO_ORDER) {
+        obey(s, connection->fd, &hello.order);
+        return true;
+    }
     if (result == HELLO_GOOD && s->registered < MAX_IMAGES) {
         add_image(s, &hello);
     } else {
@@ -190,11 +205,12 @@ static void hear_caller(struct server *s, uint64_t now) {
     if (s->heard.len > 4096) buf_clear(&s->heard); // no line of ours is so long
 }
 
+// The caller does not wait for what may never come: it hears of those that go on, and of those whose last word is refused.
 static void tell_running(struct server *s, uint64_t now) {
     if (!s->asked || s->running_told || now < s->asked_ns + RUNNING_NS) return;
     s->running_told = true;
     for (struct image *image = s->images; image; image = image->next)
-        if (image->state == IMAGE_RECORDING && writer_settle(&image->writer))
+        if (image->state == IMAGE_ENDING ? image->writer.failures != 0 : writer_settle(&image->writer))
             report_image(image, s->setup->output->prefix, &s->reports);
 }
 
