@@ -483,7 +483,8 @@ class _Recorder:
         if ended:
             self._process.wait()
         self._control.close()
-        return captures, refused, not ended
+        refused_last_words = captures and all(capture["cause"] != "running" for capture in captures)
+        return captures, refused, not ended and not refused_last_words
 
     def _read_all(self, deadline: float) -> tuple[bytes, bool]:
         """Whole lines until it closes its side (True), tells of captures that go on, or the deadline passes."""
