@@ -39,7 +39,8 @@ struct image {
     bool primary;       // the program that was started directly: it always gets a capture
     bool awaits_status; // somebody is about to tell how it ended
     bool status_known;
-    int wait_status; // as wait() says it
+    bool last_word_told; // to the caller, while its last record could still not be written
+    int wait_status;     // as wait() says it
 
     struct books books;
     struct process process;

@@ -110,7 +110,8 @@ static void tick_images(struct server *s, uint64_t now) {
             place = &image->next;
             continue;
         }
-        if (image->writer.file[0] || image->writer.failures) report_image(image, s->setup->output->prefix, &s->reports);
+        if (!image->last_word_told && (image->writer.file[0] || image->writer.failures))
+            report_image(image, s->setup->output->prefix, &s->reports);
         *place = image->next;
         image_destroy(image);
         s->image_count--;
@@ -210,8 +211,10 @@ static void tell_running(struct server *s, uint64_t now) {
     if (!s->asked || s->running_told || now < s->asked_ns + RUNNING_NS) return;
     s->running_told = true;
     for (struct image *image = s->images; image; image = image->next)
-        if (image->state == IMAGE_ENDING ? image->writer.failures != 0 : writer_settle(&image->writer))
+        if (image->state == IMAGE_ENDING ? image->writer.failures != 0 : writer_settle(&image->writer)) {
             report_image(image, s->setup->output->prefix, &s->reports);
+            image->last_word_told = image->state == IMAGE_ENDING;
+        }
 }
 
 // To the control socket once it asks; without one, to standard output at the end.
