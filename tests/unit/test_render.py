@@ -17,6 +17,7 @@ from heaptide.analysis.top import top
 from heaptide.analysis.traces import traces
 from heaptide.model import Frame, Profile, StackTable
 from heaptide.render import dot, json, names, pprof, text
+from heaptide.render.harmless import harmless, harmless_lines
 from tests.builders.profiles import a_frame, a_profile
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
@@ -146,3 +147,25 @@ def test_hostile_names_stay_inside_their_quotes() -> None:
 )
 def test_code_without_a_name(module: str | None, address: int | None, name: str) -> None:
     assert names.code_name(module, address) == name
+
+
+HOSTILE = 'ev\x1b[31mil\x07\n<b>&"\u202ex\x9b\udc9b'
+
+
+def test_hostile_names_are_written_out_everywhere() -> None:
+    profile = a_profile({"f:3 main:9": 5 << 20})
+    bad = [replace(f, function=HOSTILE, file=f"/src/{HOSTILE}.c", module=f"/{HOSTILE}") for f in profile.stacks.frames]
+    profile = replace(profile, stacks=StackTable(bad, profile.stacks.stacks))
+    graph = call_graph(profile)
+    printed = [
+        *(text.top_table(top(profile, by=by), ["x"]) for by in ("function", "line", "file", "module", "address")),
+        text.trace_list(traces(profile), ["x"]),
+        dot.plain(graph, ["x"]),
+        pprof.text(graph, file=HOSTILE),
+        pprof.graph_text(graph, file=HOSTILE),
+    ]
+    for one in printed:
+        assert "\\x1b[31mil\\x07" in one.replace("\\\\", "\\")
+        assert harmless_lines(one) == one
+    assert names.place_name(graph.nodes[0].place).startswith('ev\\x1b[31mil\\x07\\x0a<b>&"\\u202ex\\x9b\\x9b ')
+    assert harmless("gr\u00f6\u00dfe \u4e2d \udce9") == "gr\u00f6\u00dfe \u4e2d \udce9", "other languages' letters stay"

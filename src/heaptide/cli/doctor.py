@@ -11,6 +11,7 @@ import click
 
 from heaptide.cli import options
 from heaptide.cli.guard import out
+from heaptide.render.harmless import harmless
 
 if TYPE_CHECKING:
     from heaptide.cli.checks import Finding, Level
@@ -45,9 +46,9 @@ def _text(found: list[Finding], colour: bool) -> str:
         level = f"{finding.level:<8}"
         if colour:
             level = click.style(level, fg=_COLOURS[finding.level], bold=finding.level != "ok")
-        lines.append(f"{level}{finding.message}")
+        lines.append(f"{level}{harmless(finding.message)}")
         if finding.hint:
-            lines.append(f"{'':8}  -> {finding.hint}")
+            lines.append(f"{'':8}  -> {harmless(finding.hint)}")
     return "\n".join([*lines, "", _summary(found)]) + "\n"
 
 

@@ -39,6 +39,9 @@ def status_of(command: click.Command, name: str, arguments: Sequence[str] | None
     except HeaptideError as error:
         say(error.message, error.hint)
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return error.exit_code
     except click.ClickException as error:
         say(error.format_message(), _usage_hint(error))
         return error.exit_code
@@ -73,11 +76,13 @@ def out_bytes(data: bytes) -> None:
 
 def say(message: str, hint: str | None = None) -> None:
     """One message to stderr, with what to do about it on a line of its own."""
+    from heaptide.render.harmless import harmless_lines
+
     lines = [f"heaptide: {message}"]
     if hint:
         lines.append(f"  {hint}")
     with suppress(BrokenPipeError):
-        print("\n".join(lines), file=sys.stderr, flush=True)
+        print(harmless_lines("\n".join(lines)), file=sys.stderr, flush=True)
 
 
 def _usage_hint(error: click.ClickException) -> str | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from heaptide.analysis.graph import CallGraph, Edge, Node
 from heaptide.render import names, units
+from heaptide.render.harmless import harmless
 
 _SMALLEST_FONT, _FONT_RANGE = 8, 16
 _LEGEND_FONT = 16
@@ -79,7 +80,7 @@ def _node(number: int, node: Node, largest: float, graph: CallGraph, style: Styl
 
 def _name_lines(node: Node) -> list[str]:
     place = node.place
-    name = place.function or names.place_name(place)
+    name = harmless(place.function) if place.function else names.place_name(place)
     lines = [_escaped(line) for line in _wrapped(name)]
     if place.function is not None and place.file is not None:
         lines.append(_escaped(names.where(place.file, place.line)))

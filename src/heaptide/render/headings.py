@@ -7,6 +7,7 @@ from datetime import datetime
 
 from heaptide.model import Series, Snapshot
 from heaptide.render import names, units
+from heaptide.render.harmless import harmless
 
 VALUE_WORDS = {
     "inuse_space": "bytes in use",
@@ -32,7 +33,7 @@ def heading(series: Series, value: str, at: Snapshot, base: str | None = None) -
     lines = [f"{names.base_name(series.path)}: {VALUE_WORDS.get(value, value)}"]
     when = [f"at {words}" for words in [moment(at)] if words]
     if base is not None:
-        when.append(f"less {base}")
+        when.append(f"less {harmless(base)}")
     if series.live:
         when.append("the recording goes on")
     return [*lines, *([", ".join(when)] if when else [])]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from heaptide.analysis.graph import CallGraph, Node
 from heaptide.render import names, units
 from heaptide.render.dot import Style, dot
+from heaptide.render.harmless import harmless
 
 
 def unit_of(graph: CallGraph, *, in_bytes: bool) -> str:
@@ -42,11 +43,11 @@ def graph_text(graph: CallGraph, *, file: str | None, in_bytes: bool = False) ->
     """The call graph as DOT text under pprof's legend."""
     dialect = units.Pprof(unit_of(graph, in_bytes=in_bytes), graph.whole)
     legend = [*_labels(graph, file), *_showing(graph, dialect, edges=True)]
-    return dot(graph, Style(dialect, legend, file or "unnamed"))
+    return dot(graph, Style(dialect, legend, harmless(file or "unnamed")))
 
 
 def _labels(graph: CallGraph, file: str | None) -> list[str]:
-    return [*([f"File: {file}"] if file else []), f"Type: {graph.value}"]
+    return [*([f"File: {harmless(file)}"] if file else []), f"Type: {graph.value}"]
 
 
 def _showing(graph: CallGraph, dialect: units.Dialect, *, edges: bool) -> Sequence[str]:

@@ -20,7 +20,7 @@ def top_table(table: Top, heading: Sequence[str], *, limit: int = 0, colour: boo
     shown = table.rows[:limit] if limit else table.rows
     cells = [_titles(table), *_cells(table, shown)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]) - 2)]
-    lines = [*heading, _total_line(table), ""]
+    lines = [*heading, _total_line(table, table.unit, sampled=table.sampled), ""]
     for number, row in enumerate(cells):
         left = "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=False))
         source = f"  {row[-1]}" if row[-1] else ""
@@ -58,11 +58,11 @@ def _cells(table: Top, rows: Sequence[Row]) -> list[list[str]]:
     return cells
 
 
-def _total_line(table: Top) -> str:
-    total = units.quantity(table.total, table.unit, signed=table.is_difference)
-    what = "blocks" if table.unit == "objects" else ""
-    sure = f" +/- {units.quantity(table.error, table.unit)} (95 %, sampled)" if table.sampled else ""
-    net = "net change" if table.is_difference else "total"
+def _total_line(found: Top | Traces, unit: units.Unit, *, sampled: bool) -> str:
+    total = units.quantity(found.total, unit, signed=found.is_difference)
+    what = "blocks" if unit == "objects" else ""
+    sure = f" +/- {units.quantity(found.error, unit)} (95 %, sampled)" if sampled else ""
+    net = "net change" if found.is_difference else "total"
     return f"{net} {total}{' ' + what if what else ''}{sure}"
 
 
@@ -74,9 +74,7 @@ def trace_list(found: Traces, heading: Sequence[str], *, limit: int = 0, colour:
     """Every stack, leaf first, ``>`` before its site; ``limit`` of them when that is not 0."""
     shown = found.traces[:limit] if limit else found.traces
     unit = unit_of(found.value)
-    total = units.quantity(found.total, unit, signed=found.is_difference)
-    sure = f" +/- {units.quantity(found.error, unit)}" if found.error > 0 else ""
-    lines = [*heading, f"{'net change' if found.is_difference else 'total'} {total}{sure}"]
+    lines = [*heading, _total_line(found, unit, sampled=found.error > 0)]
     whole = sum(abs(trace.value) for trace in found.traces)
     for number, trace in enumerate(shown, start=1):
         lines += ["", _styled(f"#{number}  {_trace_line(trace, found, whole)}", "", True, colour)]
