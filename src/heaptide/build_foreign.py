@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
@@ -32,10 +33,18 @@ _HEAD_BYTES = 4096
 def is_foreign(path: str | os.PathLike[str]) -> bool:
     """Whether the file begins like a format of `formats`. Raises InputError when it cannot be read."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            _refuse_directory(path)
+            return False  # opening a pipe would wait for its writer
         with open(path, "rb") as file:
             return gperftools.looks_like(file.read(_HEAD_BYTES))
     except OSError as error:
         raise InputError(path, None, error.strerror or str(error)) from error
+
+
+def _refuse_directory(path: str | os.PathLike[str]) -> None:
+    if os.path.isdir(path):
+        raise InputError(path, None, "Is a directory", hint="name a file in it: NAME.PID.tide or NAME.NNNN.heap")
 
 
 def load(path: str | os.PathLike[str], *, program: str | None = None, symbolizer: Symbolizer | None = None) -> Series:

@@ -15,6 +15,7 @@ import pytest
 from heaptide.cli import main as cli_main
 from heaptide.cli.guard import status_of
 from heaptide.cli.main import COMMANDS, cli
+from tests.builders.capture import CaptureBuilder, Counter
 from tests.unit.test_gperftools import FILE
 
 
@@ -72,6 +73,19 @@ def test_help_lines_are_the_commands_own(name: str) -> None:
     assert command is not None and command.get_short_help_str(200) == COMMANDS[name]
 
 
+def test_nothing_typed_shows_the_help() -> None:
+    run = heaptide()
+    assert run.returncode == 2 and run.stdout == "" and run.stderr.startswith("Usage: heaptide")
+
+
+def test_help_fits_a_terminal_of_80_columns() -> None:
+    for name in COMMANDS:
+        if name != "pprof":
+            text = heaptide(name, "--help", COLUMNS="80").stdout
+            assert max(len(line) for line in text.splitlines()) <= 92, f"{name}: examples may be longer than 80"
+            assert all(len(line) <= 80 for line in text.splitlines() if "heaptide" not in line), name
+
+
 def test_version() -> None:
     run = heaptide("--version")
     assert run.returncode == 0 and run.stdout.startswith("heaptide 0.")
@@ -96,7 +110,10 @@ def test_completion_completes() -> None:
         (["top", "--by", "moon"], 2, "'moon' is not one of", "see: heaptide top --help"),
         (["top"], 2, "no capture was named and there is no .tide file here", "heaptide run -- COMMAND"),
         (["top", "nowhere.tide"], 3, "nowhere.tide: No such file or directory", ""),
-        (["top", "."], 3, "Is a directory", ""),
+        (["top", "."], 3, "Is a directory", "name a file in it"),
+        (["top", "pipe"], 3, "pipe: not a regular file", ""),
+        (["top", "x.0001.heap", "--base", "gone.tide"], 3, "gone.tide: No such file or directory", ""),
+        (["top", "x.0001.heap", "--base", "gone"], 2, "'gone' is no moment", ""),
         (["top", "x.0001.heap", "--at", "whenever"], 2, "'whenever' is no moment", "a moment is start, peak"),
         (["graph", "x.0001.heap"], 2, "Missing option '-o'", ""),
         (
@@ -106,8 +123,9 @@ def test_completion_completes() -> None:
             "end the name in one of .dot, .svg",
         ),
         (["graph", "x.0001.heap", "-o", "no/such/x.dot"], 2, "no/such/x.dot cannot be written", ""),
-        (["traces", "junk"], 3, "junk", ""),
+        (["traces", "junk"], 3, "junk: at byte 0: expected a heaptide capture", "name a capture"),
         (["pprof", "--texd", "x.0001.heap"], 2, "did you mean 'text'?", ""),
+        (["pprof", "--weblist=main", "x.0001.heap"], 2, "no flag '--weblist'", "see: heaptide pprof --help"),
         (["pprof", "--text"], 2, "no profile was named", ""),
         (["pprof", "--text", "gone", "x.0001.heap"], 3, "gone: No such file or directory", ""),
         (["run", "--frob"], 125, "No such option '--frob'.", "see: heaptide run --help"),
@@ -121,6 +139,7 @@ def test_completion_completes() -> None:
 )
 def test_mistakes(heap: Path, arguments: list[str], status: int, message: str, hint: str) -> None:
     (heap.parent / "junk").write_text("this is no capture\n" * 100)
+    os.mkfifo(heap.parent / "pipe")
     run = heaptide(*arguments, cwd=heap.parent)
     assert (run.returncode, run.stdout) == (status, "")
     assert run.stderr.startswith("heaptide: ") and message in run.stderr and hint in run.stderr
@@ -155,6 +174,49 @@ def test_traces_give_reasons(heap: Path) -> None:
     run = heaptide("traces", str(heap))
     assert run.returncode == 0 and "#1  500 B" in run.stdout
     assert "0x7f0000002000" in run.stdout and "no mapping of the profile holds this address" in run.stdout
+
+
+def capture(path: Path, *, cut: int = 0, name: str = "/bin/prog") -> Path:
+    """A sound capture of one stack without a name, less its last `cut` records."""
+    made = CaptureBuilder().process().module(1, 0x400000, 0x500000, path=name, flags=1)
+    made.stacks([(16, [0x401111])]).snapshot("shutdown", {16: Counter(100, 1)}).snapshot("exit", {}).end()
+    path.write_bytes(b"".join(made.parts[: len(made.parts) - cut]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("cut", "shown", "message"),
+    [
+        (0, True, ""),
+        (1, True, "x.tide: it was cut short"),
+        (2, True, "the last snapshot is #1"),
+        (3, False, "no snapshot is left to show"),
+        (6, False, "the PROCESS record is missing"),
+    ],
+)
+def test_a_recording_that_was_cut_between_records(tmp_path: Path, cut: int, shown: bool, message: str) -> None:
+    run = heaptide("top", str(capture(tmp_path / "x.tide", cut=cut)))
+    assert run.returncode == (3 if cut else 0) and message in run.stderr
+    assert ("total 100 B" in run.stdout) is shown
+    assert heaptide("pprof", "--text", str(tmp_path / "x.tide")).returncode == run.returncode
+
+
+def test_a_damaged_recording_names_itself_once(tmp_path: Path) -> None:
+    path = capture(tmp_path / "x.tide")
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    run = heaptide("top", "x.tide", cwd=tmp_path)
+    assert run.returncode == 3 and "heaptide: x.tide: parts of it could not be read" in run.stderr
+    assert f"at byte {len(data) - 48}" in run.stderr
+
+
+@pytest.mark.parametrize("command", [["top"], ["top", "--by", "module"], ["traces"], ["pprof", "--text"]])
+def test_names_reach_the_terminal_without_their_escapes(tmp_path: Path, command: list[str]) -> None:
+    path = capture(tmp_path / "x.tide", name="/bin/\x1b[31mred\n\x9bprog")
+    run = heaptide(*command, str(path))
+    assert run.returncode == 0 and "\\x1b[31mred\\x0a\\x9bprog" in run.stdout
+    assert "\x1b" not in run.stdout + run.stderr and "\x9b" not in run.stdout + run.stderr
 
 
 def test_no_colour_on_a_pipe(heap: Path) -> None:

@@ -24,8 +24,8 @@ _SEARCH_FACTOR = 16
 """Bytes of false records checked for each byte of the file while a mark is sought: more is an attack, no accident."""
 
 _FOREIGN: tuple[tuple[bytes, str, str | None], ...] = (
-    (b"heap profile:", "a gperftools heap profile", "read it with `heaptide pprof` or `heaptide convert`"),
-    (b"heap_v2/", "a jemalloc heap profile", "read it with `heaptide pprof` or `heaptide convert`"),
+    (b"heap profile:", "a gperftools heap profile", "read it with `heaptide pprof`"),
+    (b"heap_v2/", "a jemalloc heap profile", "read it with jeprof"),
     (b"\x1f\x8b", "a gzip file (perhaps a profile.proto, .pb.gz)", None),
     (b"\x28\xb5\x2f\xfd", "a zstd file (perhaps heaptrack's)", None),
     (b"\x7fELF", "an ELF file (a program or a library)", "name the capture, NAME.PID.tide, and not the program"),
@@ -105,7 +105,7 @@ def name_of(head: bytes) -> tuple[str, str | None]:
     for magic, name, hint in _FOREIGN:
         if head.startswith(magic):
             return name, hint
-    return f"{bytes(head[:8])!r}", None
+    return f"{bytes(head[:8])!r}", "name a capture (NAME.PID.tide) or a gperftools heap profile (NAME.NNNN.heap)"
 
 
 def _file_header(view: memoryview, path: str) -> tuple[FileHeader, list[Damage]]:

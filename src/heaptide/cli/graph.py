@@ -73,7 +73,7 @@ def command(
     source = dot.plain(graph, headings.heading(chosen.series, value, chosen.at, chosen.base))
     data = source.encode("utf-8", "surrogateescape") if form == "dot" else picture.draw(source, form)
     _write(output, data)
-    inputs.finish(chosen)
+    inputs.finish(chosen.read)
 
 
 def _format_of(output: str) -> str:

@@ -26,8 +26,8 @@ class Chosen:
     at: Snapshot
     base: str | None
     """In words: the moment or file that was subtracted."""
-    unread: tuple[str, ...]
-    """What was damaged or cut in the files that were read."""
+    read: tuple[Series, ...]
+    """Every recording that the profile was made of."""
 
 
 def newest_capture(directory: Path) -> Path:
@@ -41,13 +41,19 @@ def newest_capture(directory: Path) -> Path:
     return max(found, key=lambda path: path.stat().st_mtime_ns)
 
 
-def open_series(path: str | None, search: Sequence[str] = ()) -> Series:
-    """The series in a file, by default in the newest capture here. Warnings are printed to stderr."""
+def open_series(path: str | None, search: Sequence[str] = (), program: str | None = None) -> Series:
+    """The series in a file, by default in the newest capture here. Warnings are printed to stderr.
+
+    Raises:
+        InputError: it cannot be read at all, or not one snapshot of it.
+    """
     import heaptide
 
-    series = heaptide.open(path if path is not None else newest_capture(Path(".")), search=search)
+    series = heaptide.open(path if path is not None else newest_capture(Path(".")), search=search, program=program)
     for warning in series.warnings:
         say(f"warning: {warning}")
+    if not series.snapshots:
+        finish([series])
     return series
 
 
@@ -55,7 +61,7 @@ def choose(path: str | None, at: str, base: str | None, search: Sequence[str] = 
     """The profile that the options ask for; with `mapped` that of what the program mapped itself.
 
     Raises:
-        InputError: a file cannot be read at all.
+        InputError: a file cannot be read at all, or not one snapshot of it.
         UsageError: a moment makes no sense.
         NothingToShow: the recording holds no snapshot.
     """
@@ -63,20 +69,27 @@ def choose(path: str | None, at: str, base: str | None, search: Sequence[str] = 
     moment = series.moment(at)
     profile = _profile(series, moment, mapped)
     if base is None:
-        return Chosen(series, profile, moment, None, _unread(series))
+        return Chosen(series, profile, moment, None, (series,))
     from heaptide.render import headings
 
-    if not Path(base).is_file():
-        earlier = series.moment(base)
+    if not Path(base).exists():
+        earlier = _earlier(series, base)
         words = f"what there was at {headings.moment(earlier)}"
-        return Chosen(series, profile - _profile(series, earlier, mapped), moment, words, _unread(series))
+        return Chosen(series, profile - _profile(series, earlier, mapped), moment, words, (series,))
     other = open_series(base, search)
     other_moment = other.moment(at)
     when = headings.moment(other_moment)
     words = f"{base} at {when}" if when else base
-    return Chosen(
-        series, profile - _profile(other, other_moment, mapped), moment, words, _unread(series) + _unread(other)
-    )
+    return Chosen(series, profile - _profile(other, other_moment, mapped), moment, words, (series, other))
+
+
+def _earlier(series: Series, base: str) -> Snapshot:
+    try:
+        return series.moment(base)
+    except UsageError as error:
+        if "/" not in base and not base.endswith((CAPTURE_SUFFIX, ".heap")):
+            raise
+        raise InputError(base, None, "No such file or directory", hint=error.hint) from None
 
 
 def _profile(series: Series, moment: Snapshot, mapped: bool) -> Profile:
@@ -87,19 +100,16 @@ def _profile(series: Series, moment: Snapshot, mapped: bool) -> Profile:
     return series.mappings.at(moment.number)
 
 
-def _unread(series: Series) -> tuple[str, ...]:
-    return (f"{series.path}: parts of it could not be read",) if series.damaged else ()
+def finish(read: Sequence[Series]) -> None:
+    """Raises InputError, after what could be read was shown, for the first file that is damaged or cut short.
 
-
-def finish(chosen: Chosen) -> None:
-    """Raises InputError, after the readable part was shown, when a file was damaged."""
-    if chosen.unread:
-        raise InputError(
-            chosen.series.path,
-            None,
-            "; ".join(chosen.unread),
-            hint="what is shown above is what could be read; the warnings say what is missing",
-        )
+    A recording whose writer still lives may lack its end.
+    """
+    for series in read:
+        if series.damaged or not (series.complete or series.live):
+            what = "parts of it could not be read" if series.damaged else "it was cut short"
+            shown = "the rest was shown" if series.snapshots else "no snapshot is left to show"
+            raise InputError(series.path, None, what, hint=f"the warnings above say what is missing; {shown}")
 
 
 def why_empty(chosen: Chosen, value: str, *, mapped: bool = False) -> NothingToShow:
@@ -117,4 +127,6 @@ def why_empty(chosen: Chosen, value: str, *, mapped: bool = False) -> NothingToS
             f"nothing is in use: {moment}, {what} has been freed",
             hint="try --at peak, or --value alloc_space",
         )
-    return NothingToShow(f"nothing was recorded: {moment} holds no allocation", hint="see: heaptide doctor")
+    early = chosen.at.number < chosen.series.snapshots[-1].number
+    hint = "try a later moment: --at end" if early else "see: heaptide doctor"
+    return NothingToShow(f"nothing was recorded: {moment} holds no allocation", hint=hint)

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 _MOST_CAPTURES = 5
 
 
-def last_words(result: RunResult, deadline: float) -> list[str]:
-    """The lines to print. Returns by ``deadline`` (of `time.monotonic`); what needs longer is named and left out."""
+def last_words(result: RunResult, deadline: float, *, why_off: str | None = None) -> list[str]:
+    """The lines to print. Returns by ``deadline`` (of `time.monotonic`); what needs longer is named and left out.
+
+    ``why_off``: what had switched recording off, if anything had.
+    """
     if not result.recorded:
         return []  # why was said before the program started
     written = [capture for capture in result.captures if capture.get("path")]
     lines = [f"heaptide: {line}" for line in _troubles(result)]
     if not written:
-        return lines or ["heaptide: nothing was recorded: the program ended before it allocated; see: heaptide doctor"]
+        why = why_off or "the program ended before it allocated"
+        return lines or [f"heaptide: nothing was recorded: {why}; see: heaptide doctor"]
     largest = max(written, key=lambda capture: int(capture.get("in_use_bytes", 0)))
     answer = _Answer(str(largest["path"]))
     answer.start()

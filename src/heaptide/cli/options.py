@@ -63,9 +63,10 @@ all_frames = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 MOMENTS_HELP = """\b
-A moment T is start, peak, end, exit, #12 (a snapshot), 90s or 5m (since the start), -10m (before the
-end), 03:12 or an ISO time. `end` is the last moment before an ordinary shutdown frees everything,
-`exit` the program's death. Without CAPTURE the newest .tide file here is taken.
+A moment T is start, peak, end, exit, #12 (a snapshot), 90s or 5m (since the
+start), -10m (before the end), 03:12 or an ISO time. `end` is the last moment
+before an ordinary shutdown frees everything, `exit` the program's death.
+Without CAPTURE the newest .tide file here is taken.
 """
 
 

@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _answer(request: Request) -> None:
     from heaptide.analysis.filters import focus
     from heaptide.analysis.simplify import simplified
+    from heaptide.cli import inputs
     from heaptide.model import merge
 
     program, paths = _split(request.files)
@@ -74,9 +75,7 @@ def _answer(request: Request) -> None:
         # pprof prints an empty table and succeeds; scripts that loop over dumps rely on that.
         say(f"warning: {request.value} holds nothing to show")
     _print(graph, request, _file_name(program, opened[0]))
-    damaged = [series.path for series in opened if series.damaged]
-    if damaged:
-        raise InputError(damaged[0], None, "parts of it could not be read", hint="the warnings say which")
+    inputs.finish(opened)
 
 
 def _split(files: Sequence[str]) -> tuple[str | None, Sequence[str]]:
@@ -95,12 +94,9 @@ def _split(files: Sequence[str]) -> tuple[str | None, Sequence[str]]:
 
 
 def _open(path: str, program: str | None) -> Series:
-    import heaptide
+    from heaptide.cli import inputs
 
-    series = heaptide.open(path, program=program)
-    for warning in series.warnings:
-        say(f"warning: {warning}")
-    return series
+    return inputs.open_series(path, program=program)
 
 
 def _graph(profile: Profile, request: Request, whole: float) -> CallGraph:

@@ -119,7 +119,7 @@ def _switch(request: Request, word: str, name: str, text: str) -> None:
     name = "help" if name == "h" else name
     if name not in known:
         near = did_you_mean(name, [*known, *SETTINGS])
-        raise UsageError(f"no flag {word!r}{near}", hint="see: heaptide pprof --help")
+        raise UsageError(f"no flag '--{name}'{near}", hint="see: heaptide pprof --help")
     if text.lower() not in _BOOLEAN:
         raise UsageError(f"{word}: --{name} takes no value")
     if not _BOOLEAN[text.lower()]:
@@ -144,8 +144,8 @@ def help_text(name: str) -> str:
         "  stands where it ran.",
     ]
     for title, flags in (("Outputs", OUTPUTS), ("Rows and boxes", GRANULARITIES), ("Values", VALUES)):
-        lines += ["", f"{title}:", *(f"  --{flag:<16} {text}" for flag, text in flags.items())]
-    lines += ["", "Options:", *(f"  --{flag:<16} {text}" for flag, text in SWITCHES.items())]
+        lines += ["", f"{title}:", *(f"  --{flag:<19} {text}" for flag, text in flags.items())]
+    lines += ["", "Options:", *(f"  --{flag:<19} {text}" for flag, text in SWITCHES.items())]
     lines += [f"  --{flag + ' ' + kind:<19} {text}" for flag, (kind, text) in SETTINGS.items()]
     lines += [
         "",

@@ -26,11 +26,11 @@ _EPILOG = """\b
 Examples:
   heaptide run -- ./server --port 8080
   heaptide run --exact -o before.tide -- ./batch input.txt
-  heaptide run --every 10s --budget 64MiB -o /var/tmp/{name}.{pid}.tide -- ./daemon
+  heaptide run --every 10s -o /var/tmp/{name}.{pid}.tide -- ./daemon
 
 \b
-Exit status: the program's own, 128+N when signal N ended it; 125 when heaptide failed,
-126 when the program cannot be executed, 127 when there is none.
+Exit status: the program's own, 128+N when signal N ended it; 125 when heaptide
+failed, 126 when the program cannot be executed, 127 when there is none.
 """
 _OUTPUT = "The capture; {name} and {pid} are replaced.  [default: ./{name}.{pid}.tide]"
 _SAMPLE = "A fixed mean sampling interval.  [default: 16KiB, growing to 512KiB]"
@@ -97,6 +97,8 @@ def command(
         children=children,
         mmap=mmap,
     )
+    if output is not None and "{pid}" not in output and os.path.isfile(output):
+        launch.say_on_stderr(f"{output} is there already and is kept: the new capture gets a number in its name")
     result = launch.run(command, options)
     _leave(result, time.monotonic() + PATIENCE_S)
 
@@ -110,10 +112,22 @@ def _leave(result: object, deadline: float) -> NoReturn:
     from heaptide.launch import RunResult
 
     assert isinstance(result, RunResult)
-    _print(last_words(result, deadline))
+    _print(last_words(result, deadline, why_off=None if result.captures else _why_off()))
     os._exit(result.status)
 
 
+def _why_off() -> str | None:
+    """What switches the agent off in every program, if anything does."""
+    from heaptide.cli.checks.system import OFF_FILE, off_variable
+
+    if off_variable():
+        return "HEAPTIDE_OFF is set"
+    return f"{OFF_FILE} is there" if OFF_FILE.exists() else None
+
+
 def _print(lines: Sequence[str]) -> None:
+    from heaptide.render.harmless import harmless
+
     with suppress(BrokenPipeError, ValueError):  # stderr is closed: the program's status still counts
-        print("\n".join(lines), file=sys.stderr, flush=True)
+        for line in lines:
+            print(harmless(line), file=sys.stderr, flush=True)

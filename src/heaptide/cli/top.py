@@ -61,6 +61,6 @@ def command(
     elif not nothing:
         heading = headings.heading(chosen.series, value, chosen.at, chosen.base)
         out(text.top_table(table, heading, limit=_ROWS if limit is None else limit, colour=options.colour()))
-    inputs.finish(chosen)
+    inputs.finish(chosen.read)
     if nothing:
         raise nothing

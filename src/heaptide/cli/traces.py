@@ -51,6 +51,6 @@ def command(
     elif not nothing:
         heading = headings.heading(chosen.series, value, chosen.at, chosen.base)
         out(text.trace_list(found, heading, limit=limit, colour=options.colour()))
-    inputs.finish(chosen)
+    inputs.finish(chosen.read)
     if nothing:
         raise nothing

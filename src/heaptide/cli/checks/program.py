@@ -29,10 +29,10 @@ def find(program: str) -> Path | Finding:
     if found is not None:
         return Path(found)
     path = Path(program)
+    if path.is_dir():
+        return Finding("problem", "program", f"{program} is a directory", "name the program in it")
     if "/" not in program or not path.exists():
         return Finding("problem", "program", f"{program}: not found", "give its path, or set PATH")
-    if path.is_dir():
-        return Finding("problem", "program", f"{program} is a directory")
     return Finding("problem", "program", f"{program} is not executable", f"chmod +x {program}")
 
 

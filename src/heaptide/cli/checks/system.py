@@ -136,8 +136,14 @@ def switched_off() -> Iterator[Finding]:
     """The two ways to switch everything off."""
     if OFF_FILE.exists():
         yield Finding("problem", "off", f"{OFF_FILE} is there: the agent does nothing", f"remove {OFF_FILE}")
-    if os.environ.get("HEAPTIDE_OFF"):
+    if off_variable():
         yield Finding("problem", "off", "HEAPTIDE_OFF is set: the agent does nothing", "unset HEAPTIDE_OFF")
+
+
+def off_variable() -> bool:
+    """HEAPTIDE_OFF is set, and to nothing that the agent takes for a no."""
+    value = os.environ.get("HEAPTIDE_OFF")
+    return value is not None and (not value or value[0] in "tTyY1")
 
 
 def _read(path: str) -> str:
