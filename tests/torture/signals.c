@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// signals.c: handlers that allocate, on the stack they interrupted and on one of their own, and that leave by longjmp.
+// outside: they strike anywhere but in the allocator, so any allocator will do. inside, leaves: anywhere at all, malloc itself
+// included: for signal_safe_malloc.c alone.
+#define _GNU_SOURCE
+#include "torture.h"
+
+#include <setjmp.h>
+#include <sys/time.h>
+
+enum { STRIKES = 400, HANDLER_BYTES = 77 };
+
+static volatile sig_atomic_t strikes, in_allocator, spare_allocator, may_leave;
+static sigjmp_buf way_out;
+
+static SITE void handler_allocates(void) {
+    void *p = malloc(HANDLER_BYTES);
+    void *q = calloc(3, 40);
+    p = realloc(p, 500);
+    free(q);
+    free(p);
+}
+
+static void strike(int signal) {
+    (void)signal;
+    strikes++;
+    if (spare_allocator && in_allocator) return;
+    handler_allocates();
+    if (may_leave && strikes % 2) siglongjmp(way_out, 1);
+}
+
+static void arm(int flags) {
+    struct sigaction action = {.sa_handler = strike, .sa_flags = SA_RESTART | flags};
+    sigaction(SIGALRM, &action, NULL);
+    struct itimerval often = {.it_interval.tv_usec = 100, .it_value.tv_usec = 100};
+    setitimer(ITIMER_REAL, &often, NULL);
+}
+
+static void disarm(void) {
+    struct itimerval never = {0};
+    setitimer(ITIMER_REAL, &never, NULL);
+}
+
+static SITE void deeper(int depth) {
+    if (depth) {
+        deeper(depth - 1);
+        __asm__ volatile(""); // no tail call
+        return;
+    }
+    in_allocator = 1;
+    void *p = malloc(100);
+    in_allocator = 0;
+    for (volatile int i = 0; i < 50; i++) {
+    }
+    in_allocator = 1;
+    free(p);
+    in_allocator = 0;
+}
+
+static void work_until_struck(void) {
+    for (unsigned i = 0; strikes < STRIKES; i++) deeper((int)(i % 23));
+    disarm();
+}
+
+static int outside(void) {
+    spare_allocator = 1;
+    arm(0);
+    work_until_struck();
+    say("struck outside\n");
+    return 3;
+}
+
+static char own_stack[64 << 10];
+
+static int on_alternate_stack(void) {
+    stack_t stack = {.ss_sp = own_stack, .ss_size = sizeof own_stack};
+    sigaltstack(&stack, NULL);
+    spare_allocator = 1;
+    arm(SA_ONSTACK);
+    work_until_struck();
+    say("struck on another stack\n");
+    return 3;
+}
+
+static int inside(void) {
+    arm(0);
+    work_until_struck();
+    say("struck inside\n");
+    return 3;
+}
+
+static int inside_on_alternate_stack(void) {
+    stack_t stack = {.ss_sp = own_stack, .ss_size = sizeof own_stack};
+    sigaltstack(&stack, NULL);
+    arm(SA_ONSTACK);
+    work_until_struck();
+    say("struck inside, on another stack\n");
+    return 3;
+}
+
+// Each abandoned malloc may lose its block, and the tool one operation; the rest goes on.
+static int leaves(void) {
+    may_leave = 1;
+    if (sigsetjmp(way_out, 1) == 0) arm(0);
+    work_until_struck();
+    may_leave = 0;
+    say("left, and back\n");
+    return 3;
+}
+
+int main(int argc, char **argv) {
+    static const struct hazard all[] = {
+        HAZARD(outside), HAZARD(on_alternate_stack),
+        HAZARD(inside),  HAZARD(inside_on_alternate_stack),
+        HAZARD(leaves),  {0},
+    };
+    return run_hazard(all, argc, argv);
+}

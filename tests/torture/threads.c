@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// threads.c: threads that end, with destructors that allocate again; many of them; fork in the middle of them.
+#define _GNU_SOURCE
+#include "torture.h"
+
+#include <pthread.h>
+
+enum { KEYS = 6, ROUNDS = 4 }; // PTHREAD_DESTRUCTOR_ITERATIONS
+
+static pthread_key_t keys[KEYS];
+
+struct guest { // a block that comes back for several rounds of destructors
+    int rounds;
+    pthread_key_t key;
+    void *more;
+};
+
+static void departs(void *data) {
+    struct guest *g = data;
+    free(g->more);
+    if (g->rounds-- == 0) {
+        free(g);
+        return;
+    }
+    g->more = malloc(200 + (size_t)g->rounds);
+    churn(3);
+    pthread_setspecific(g->key, g);
+}
+
+static void *visits(void *unused) {
+    (void)unused;
+    for (int i = 0; i < KEYS; i++) {
+        struct guest *g = calloc(1, sizeof *g);
+        g->rounds = ROUNDS - 2;
+        g->key = keys[i];
+        pthread_setspecific(keys[i], g);
+    }
+    return malloc(50);
+}
+
+static int exit_destructors(void) {
+    for (int i = 0; i < KEYS; i++) pthread_key_create(&keys[i], departs);
+    for (int round = 0; round < 50; round++) {
+        pthread_t threads[4];
+        for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, visits, NULL);
+        for (int i = 0; i < 4; i++) {
+            void *block;
+            pthread_join(threads[i], &block);
+            free(block);
+        }
+    }
+    say("all departed\n");
+    return 0;
+}
+
+static void *works(void *unused) {
+    (void)unused;
+    churn(200);
+    return malloc(100); // freed by another thread
+}
+
+static int five_hundred(void) {
+    enum { WAVE = 50, WAVES = 10 };
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 64 << 10);
+    for (int wave = 0; wave < WAVES; wave++) {
+        pthread_t threads[WAVE];
+        for (int i = 0; i < WAVE; i++) check(!pthread_create(&threads[i], &small, works, NULL), "a thread");
+        for (int i = 0; i < WAVE; i++) {
+            void *block;
+            pthread_join(threads[i], &block);
+            free(block);
+        }
+    }
+    say("500 came and went\n");
+    return 0;
+}
+
+static volatile bool stop;
+
+static void *never_rests(void *unused) {
+    (void)unused;
+    while (!stop) churn(50);
+    return NULL;
+}
+
+// The child has one thread and whatever locks the others held. glibc resets its own; ours must be free as well.
+static int forks(void) {
+    enum { FORKS = 300 };
+    pthread_t threads[3];
+    int bad = 0;
+    for (int i = 0; i < 3; i++) pthread_create(&threads[i], NULL, never_rests, NULL);
+    for (int i = 0; i < FORKS; i++) {
+        int pid = fork();
+        if (pid == 0) {
+            churn(20);
+            _exit(17);
+        }
+        bad += status_of(pid) != 17;
+    }
+    stop = true;
+    for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+    say(bad ? "FAILED: a child\n" : "300 children\n");
+    return bad != 0;
+}
+
+int main(int argc, char **argv) {
+    static const struct hazard all[] = {HAZARD(exit_destructors), HAZARD(five_hundred), HAZARD(forks), {0}};
+    return run_hazard(all, argc, argv);
+}
