@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of real programs share: recording, waiting for the last word, tcmalloc beside us, sums by frame.
+"""What the tests of real programs share: recording, waiting for the last word, sums by frame.
 
 recording = record(["jq", "."], tmp_path, recorder, "--exact")
 recording.series.at("end")                                       # a heaptide Profile
@@ -54,16 +54,6 @@ def is_finished(path: Path) -> bool:
     return path.exists() and capture.read(path.read_bytes(), live=True).complete
 
 
-def captures(folder: Path) -> list[Path]:
-    """Every capture in the folder, in order of name, once each of them is finished (at least one)."""
-
-    def found() -> list[Path]:
-        return sorted(folder.glob("*.tide"))
-
-    wait_until(lambda: bool(found()) and all(map(is_finished, found())), f"finished capture in {folder}")
-    return found()
-
-
 def execute(
     command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdin: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
@@ -88,19 +78,6 @@ def record(
     done = execute([str(recorder), *options, "-o", str(output), "--", *command], env=env, stdin=stdin)
     wait_until(lambda: is_finished(output), f"finished capture {output}; the program said {done.stderr!r}")
     return Recording(output, done)
-
-
-def tcmalloc_dump(
-    command: Sequence[str], folder: Path, *, env: Mapping[str, str] | None = None, stdin: bytes = b""
-) -> Path:
-    """Run a command under Debian's libtcmalloc: the dump that it writes at the exit of the process."""
-    if not TCMALLOC.exists():
-        pytest.skip(f"no {TCMALLOC} (Debian: libgoogle-perftools4)")
-    prefix = folder / "tcmalloc"
-    done = execute(["env", f"LD_PRELOAD={TCMALLOC}", f"HEAPPROFILE={prefix}", *command], env=env, stdin=stdin)
-    dumps = sorted(folder.glob("tcmalloc*.heap"))
-    assert dumps, f"tcmalloc wrote no dump: {done.stderr!r}"
-    return dumps[-1]
 
 
 @dataclass(frozen=True)
