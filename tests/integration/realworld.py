@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of real programs share: recording, waiting for the last word, sums by frame.
 
-recording = record(["jq", "."], tmp_path, recorder, "--exact")
-recording.series.at("end")                                       # a heaptide Profile
+    recording = record(["jq", "."], tmp_path, recorder, "--exact")
+    recording.series.at("end")    # a heaptide Profile
 
-heap = tcmalloc_dump(["jq", "."], tmp_path)                       # the same program under Debian's profiler
+Nothing here knows a number: what is true, each test finds out for itself.
 """
 
 from __future__ import annotations
