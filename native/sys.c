@@ -158,11 +158,13 @@ uint64_t ht_sys_random(void) {
     return x;
 }
 
-uint64_t ht_sys_file_size_limit(void) {
+static uint64_t limit(long resource) {
     struct rlimit r = {.rlim_cur = RLIM_INFINITY};
-    raw6(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&r, 0, 0);
+    raw6(SYS_prlimit64, 0, resource, 0, (long)&r, 0, 0);
     return r.rlim_cur;
 }
+uint64_t ht_sys_file_size_limit(void) { return limit(RLIMIT_FSIZE); }
+uint64_t ht_sys_address_limit(void) { return limit(RLIMIT_AS); }
 
 unsigned ht_sys_cpu_count(void) {
     uint64_t mask[128];

@@ -69,6 +69,7 @@ static void lay_out(struct ht_books_header *h, const struct ht_books_plan *plan,
 // Shared: a memfd of the size that the header asks for, mapped. Private: the same without a file.
 static bool map_books(struct ht_books *b, const struct ht_books_header *h, bool shared) {
     b->fd = -1;
+    if (h->total_bytes > ht_sys_address_limit() / 8) return false; // the program has more need of what there is
     if (!shared) return (b->base = ht_sys_map(h->total_bytes)) != NULL;
     if (ht_sys_file_size_limit() < h->total_bytes) return false; // growing a file above it would kill by SIGXFSZ
     b->fd = (int)ht_sys_sealed_memfd("heaptide", h->total_bytes);

@@ -19,7 +19,10 @@ static uint32_t leaf_noted[LEAVES_NOTED], leaf_count; // so that a fork child ne
 
 static uint64_t leaf_bytes(void) { return ((1ull << HT_LEAF_BITS) >> ht_page_map.shift) * (ht_page_map.wide ? 8 : 4); }
 
+static uint64_t leaf_limit; // where addresses are limited, leaves take an eighth of them and no more
+
 static HT_COLD void *add_leaf(uint64_t index) {
+    if (__atomic_load_n(&leaf_count, __ATOMIC_RELAXED) >= leaf_limit) return NULL;
     void *leaf = ht_sys_map(leaf_bytes()), *nobody = NULL;
     if (!leaf) return NULL;
     if (__atomic_compare_exchange_n(&ht_page_map.root[index], &nobody, leaf, false, __ATOMIC_ACQ_REL,
@@ -117,6 +120,7 @@ static bool map_init(void) {
     ht_page_map.wide = !ht_real_is_libc() || !ht_real.malloc_usable_size;
     ht_page_map.shift = ht_page_map.wide ? 4 : 5;
     ht_page_map.size_in_head = !ht_page_map.wide && sizes_are_in_heads();
+    leaf_limit = ht_sys_address_limit() / 8 / leaf_bytes();
     ht_live_least_request = ht_page_map.wide ? 9 : 0; // 8-byte classes lie 8 bytes apart
     ht_page_map.root = ht_sys_map(sizeof(void *) << HT_ROOT_BITS);
     return ht_page_map.root && ht_table_init(&odd, 17);
