@@ -77,6 +77,7 @@ HAZARDS = (
     Hazard("limits", "file_limit", 0, captures=0),
     Hazard("limits", "no_file_limit", 24, captures=0),
     Hazard("limits", "descriptor_limit", 24, captures=0),
+    Hazard("limits", "half_of_address_limit", 30),
     Hazard("limits", "address_limit", 25, captures=0),
     Hazard("limits", "tight_address_limit", 24, captures=0),
     Hazard("limits", "locked_memory", 0, captures=2, held=0),

@@ -156,6 +156,18 @@ static int no_memory_left(void) {
     return 25;
 }
 
+// Half of the address space is the program's need: the tool must not reserve what is not to be had twice.
+static int needs_its_half(void) {
+    static void *blocks[128];
+    work();
+    for (int i = 0; i < 128; i++) check((blocks[i] = malloc(1 << 20)) != NULL, "half of the address space");
+    work();
+    for (int i = 0; i < 128; i++) free(blocks[i]);
+    say("its half\n");
+    return 30;
+}
+
+static int half_of_address_limit(void) { return exec_under(RLIMIT_AS, 256 << 20, "needs_its_half"); }
 static int address_limit(void) { return exec_under(RLIMIT_AS, 600 << 20, "no_memory_left"); }
 static int tight_address_limit(void) { return exec_under(RLIMIT_AS, 96 << 20, "plain"); }
 
@@ -213,6 +225,8 @@ int main(int argc, char **argv) {
         HAZARD(descriptor_limit),
         HAZARD(plain),
         HAZARD(no_memory_left),
+        HAZARD(needs_its_half),
+        HAZARD(half_of_address_limit),
         HAZARD(address_limit),
         HAZARD(tight_address_limit),
         HAZARD(locked_memory),
