@@ -14,10 +14,10 @@ SEED ?= 1
 FUZZ_SECONDS ?= 60
 C_FILES = $(shell find native tests/programs src/heaptide/demo -name '*.[ch]' -o -name '*.cpp')
 
-.PHONY: help setup native demo test lint bench fuzz clean
+.PHONY: help setup native demo test lint bench bench-truth fuzz clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 setup: $(READY) ## make .venv with heaptide (editable) and what its development needs
 
@@ -49,9 +49,14 @@ lint: setup ## ruff, mypy --strict, clang-format, and a build in which warnings 
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $(C_FILES); \
 	else echo "lint: clang-format is not there, C files not checked (Debian: apt install clang-format)" >&2; fi
 
-bench: setup native ## measure what the tool costs; the tables go to bench/out as well
+bench: setup native ## measure what the tool costs, beside its peers: one table (ROWS="hot jq" for some of it)
+	tools/system-packages.sh bench/system-packages.txt
 	@mkdir -p bench/out
-	@for file in bench/[a-z]*.py; do name=$$(basename $$file .py); \
+	$(BIN)/python -m bench $(BENCH_ARGS) $(ROWS) | tee bench/out/costs.txt
+
+bench-truth: setup native ## measure how right it is: against tcmalloc, error bars, symbols
+	@mkdir -p bench/out
+	@for name in against_tcmalloc error_bars symbols; do \
 	echo "== $$name"; $(BIN)/python -m bench.$$name | tee bench/out/$$name.txt; done
 
 fuzz: setup ## fuzz the readers, FUZZ_SECONDS each (60)

@@ -1,125 +1,112 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Added nanoseconds per malloc/free pair of the agent, against the same program without it, in turn in one run.
+"""Rows: nanoseconds that each form adds to a pair of malloc and free, in the loops of the shared bench folder.
 
-    python3 bench/pairs.py                  all rows, 5 rounds
-    python3 bench/pairs.py --rounds 12 hot  one workload, more rounds
-
-The workloads are `hot` (malloc and free in one loop: the price of interposition itself) and `churn` (random replacement
-of live blocks under a deep stack) of the shared bench folder. Each round runs every form once; a row is the minimum
-over the rounds and, in brackets, the median, since the machine is shared. `plain` is the program alone, `dormant` the
-agent preloaded with nothing to do (pure forwarding), the others record into a capture on disk.
+`hot` is malloc and free in one loop, the price of interposition itself; `churn` replaces random live blocks under a
+deep stack. Each round runs every form once; churn with one thread and with two share their rounds.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
-import statistics
-import subprocess
-import sys
-import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-NATIVE = ROOT / "src" / "heaptide" / "_native"
-WORKLOADS = ROOT.parent / "shared" / "bench"
+from bench.figures import Line, Row, added
+from bench.forms import Form
+from bench.running import Bench, run
+
 NS = re.compile(r"([0-9.]+) ns/")
+ALL = ("plain", "forwarding", "dormant", "sampled", "exact", "heaptrack", "gperftools", "jemalloc")
+NOT_SLOW = tuple(name for name in ALL if name != "gperftools")  # 2 million pairs of 20 us are too many
 
 
 @dataclass(frozen=True)
-class Workload:
-    """One program with its arguments; `name` is what the table calls it."""
+class Loop:
+    """One loop: `arguments` of the program with {n} for the iterations (of each thread)."""
 
-    name: str
+    what: str
     program: str
-    arguments: tuple[str, ...]
+    arguments: str
+    iterations: int
+    forms: tuple[str, ...] = ALL
+    least: int = 0
+    """Fewer iterations make no sense: the live blocks have to be there."""
 
 
-@dataclass(frozen=True)
-class Form:
-    """One way to run a workload: a command in front of it and variables around it."""
-
-    name: str
-    prefix: tuple[str, ...] = ()
-    environment: tuple[str, ...] = ()
-
-
-def workloads() -> list[Workload]:
-    """hot, and churn at the depths, live counts, bursts and threads that the table asks for."""
-    rows = [Workload("hot", "hot", ("20000000",))]
-    for depth in (5, 20, 60):
-        rows.append(Workload(f"churn 1 thread depth {depth}", "churn", ("1", "1000000", str(depth), "10000")))
-    rows.append(Workload("churn 1 thread depth 20 burst 64", "churn", ("1", "1000000", "20", "10000", "64")))
-    for depth in (5, 20, 60):
-        rows.append(Workload(f"churn 2 threads depth {depth}", "churn", ("2", "500000", str(depth), "10000")))
-    for depth in (5, 20, 60):
-        rows.append(Workload(f"churn 1M live depth {depth}", "churn", ("1", "2000000", str(depth), "1000000")))
-    return rows
-
-
-def forms(folder: Path) -> list[Form]:
-    """plain first: the others are compared with it."""
-    record = (str(NATIVE / "heaptide-record"), "-o", str(folder / "{pid}.tide"))
+def churn(depth: int) -> list[Loop]:
+    """One thread, and two."""
+    loops = [(1, 1_000_000), (2, 700_000)]
+    name = "churn, {} thread{}, depth {}, 10k live"
     return [
-        Form("plain"),
-        Form("dormant", environment=(f"LD_PRELOAD={NATIVE / 'libheaptide.so'}",)),
-        Form("sampled", prefix=(*record, "--sample", "512KiB", "--")),
-        Form("exact", prefix=(*record, "--exact", "--")),
+        Loop(name.format(n, "s"[: n - 1], depth), "churn", f"{n} {{n}} {depth} 10000", iterations)
+        for n, iterations in loops
     ]
 
 
-def build(folder: Path) -> None:
-    """Compiles the two programs as their README says."""
-    subprocess.run(["gcc", "-O2", "-g", str(WORKLOADS / "hot.c"), "-o", str(folder / "hot")], check=True)
-    command = ["g++", "-O2", "-g", "-pthread", str(WORKLOADS / "churn.cpp"), "-o", str(folder / "churn")]
-    subprocess.run(command, check=True)
+def burst() -> list[Loop]:
+    """Many calls from one path before the next."""
+    return [Loop("churn, 1 thread, depth 20, burst 64", "churn", "1 {n} 20 10000 64", 1_000_000)]
 
 
-def once(workload: Workload, form: Form, folder: Path) -> float:
-    """One run; the nanoseconds per pair that the program itself measured."""
-    command = ["env", *form.environment, *form.prefix, str(folder / workload.program), *workload.arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = NS.search(done.stdout)
+def million(depth: int) -> list[Loop]:
+    """A heap that no cache holds."""
+    what = f"churn, 1 thread, depth {depth}, 1M live"
+    return [Loop(what, "churn", f"1 {{n}} {depth} 1000000", 2_000_000, NOT_SLOW, 2_000_000)]
+
+
+def once(bench: Bench, loop: Loop, form: Form) -> float:
+    """Nanoseconds per pair, as the program itself measured them."""
+    count = max(loop.iterations // form.fewer, loop.least) // bench.choose(100, 1, 1)
+    output = run(bench, form, [bench.program(loop.program), *loop.arguments.format(n=count).split()]).output
+    found = NS.search(output)
     if not found:
-        raise SystemExit(f"{workload.name} under {form.name} printed no figure: {done.stdout!r} {done.stderr!r}")
-    for capture in folder.glob("*.tide"):
-        capture.unlink(missing_ok=True)
+        raise SystemExit(f"bench: {loop.what} printed no figure as {form.name}: {output!r}")
     return float(found[1])
 
 
-def table_row(workload: Workload, figures: dict[str, list[float]]) -> str:
-    """plain, then what each form adds: minimum (median)."""
-    plain = figures["plain"]
-    cells = [f"{min(plain):8.1f} ({statistics.median(plain):.1f})"]
-    for name, values in figures.items():
-        if name != "plain":
-            median = statistics.median(values) - statistics.median(plain)
-            cells.append(f"{min(values) - min(plain):+8.1f} ({median:+.1f})")
-    return f"| {workload.name} | " + " | ".join(cells) + " |"
+Figures = dict[str, list[float]]
 
 
-def main() -> None:
-    """Prints one table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("only", nargs="*", help="workloads whose name contains one of these")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    chosen = [w for w in workloads() if not options.only or any(o in w.name for o in options.only)]
-    with tempfile.TemporaryDirectory(prefix="heaptide-bench-") as name:
-        folder = Path(name)
-        build(folder)
-        kinds = forms(folder)
-        print("| ns per pair: minimum (median) | plain | " + " | ".join(f"+ {f.name}" for f in kinds[1:]) + " |")
-        print("|---" * (len(kinds) + 1) + "|")
-        for workload in chosen:
-            figures: dict[str, list[float]] = {f.name: [] for f in kinds}
-            for _ in range(options.rounds):
-                for form in kinds:
-                    figures[form.name].append(once(workload, form, folder))
-            print(table_row(workload, figures))
-            sys.stdout.flush()
+def measure(bench: Bench, loops: list[Loop], rounds: int) -> Iterator[Line | None]:
+    """All loops in turn, all forms in turn, `rounds` times; then the lines."""
+    figures: list[Figures] = [{} for _ in loops]
+    for _ in range(rounds):
+        for loop, values in zip(loops, figures, strict=True):
+            for form in bench.some_forms(*loop.forms):
+                values.setdefault(form.name, []).append(once(bench, loop, form))
+                yield None
+    for loop, values in zip(loops, figures, strict=True):
+        yield Line(loop.what, "ns/pair", added(values))
+        if "heaptrack" in values:
+            yield Line(f"{loop.what}: added, of heaptrack's", "1", {"exact": share(values, values, "heaptrack")})
+    if len(loops) == 2:
+        yield Line(f"{loops[1].what}: added, of 1 thread's", "1", {"exact": share(figures[1], figures[0], "exact")})
 
 
-if __name__ == "__main__":
-    main()
+def share(ours: Figures, others: Figures, name: str) -> str:
+    """What exact adds in `ours` as a part of what `name` adds in `others`, by minima."""
+    theirs = min(others[name]) - min(others["plain"])
+    return f"{(min(ours['exact']) - min(ours['plain'])) / theirs:.3f}" if theirs > 0 else "-"
+
+
+def row(name: str, loops: list[Loop], part: int = 1) -> Row:
+    """A row by that name; `part`: it takes so long that only one round in so many is made."""
+
+    def rounds(bench: Bench) -> int:
+        return max(1, bench.rounds // part)
+
+    def steps(bench: Bench) -> int:
+        return rounds(bench) * sum(len(bench.some_forms(*loop.forms)) for loop in loops)
+
+    return Row(name, steps, lambda bench: measure(bench, loops, rounds(bench)))
+
+
+def rows() -> list[Row]:
+    """In the table's order."""
+    hot = Loop("hot", "hot", "{n}", 20_000_000)
+    return [
+        row("hot", [hot]),
+        *(row(f"churn-{depth}", churn(depth)) for depth in (5, 20, 60)),
+        row("churn-burst", burst()),
+        *(row(f"million-{depth}", million(depth), part=2) for depth in (5, 20, 60)),
+    ]
