@@ -123,6 +123,7 @@ def test_the_command_line_shows_them_apart(tmp_path: Path, program: Path) -> Non
     assert document["total"] == sum(IN_USE.values()) and document["error"] == 0
     for verb in ("top", "traces"):
         mapped, blocks = command(tmp_path, verb, "--mmap").stdout, command(tmp_path, verb).stdout
+        assert "x.tide: bytes that the program mapped itself" in mapped
         assert "keeps" in mapped and "allocates" not in mapped
         assert "keeps" not in blocks and "allocates" in blocks
     assert command(tmp_path, "graph", "--mmap", "-o", "x.dot").returncode == 0

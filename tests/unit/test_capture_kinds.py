@@ -101,6 +101,8 @@ def test_what_the_command_line_chooses(tmp_path: Path) -> None:
     path = tmp_path / "x.tide"
     path.write_bytes(a_capture("exact").data())
     assert inputs.choose(str(path), "exit", None, mapped=True).profile.total("inuse_space") == 8192
+    assert inputs.choose(str(path), "peak", None, mapped=True).at.number == 2, "the mappings' own peak"
+    assert inputs.choose(str(path), "peak", None).at.number == 3
     assert inputs.choose(str(path), "exit", "start", mapped=True).profile.total("inuse_space") == 4096
     assert inputs.choose(str(path), "exit", None).profile.total("inuse_space") == 200
     with pytest.raises(UsageError):

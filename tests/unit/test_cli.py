@@ -201,6 +201,15 @@ def test_a_recording_that_was_cut_between_records(tmp_path: Path, cut: int, show
     assert heaptide("pprof", "--text", str(tmp_path / "x.tide")).returncode == run.returncode
 
 
+def test_a_base_is_a_moment_before_it_is_a_file(tmp_path: Path) -> None:
+    capture(tmp_path / "x.tide")
+    for name in ("start", "gone"):
+        (tmp_path / name).mkdir()
+    assert "nothing changed" in heaptide("top", "x.tide", "--base", "start", cwd=tmp_path).stderr
+    assert "./start: Is a directory" in heaptide("top", "x.tide", "--base", "./start", cwd=tmp_path).stderr
+    assert "gone: Is a directory" in heaptide("top", "x.tide", "--base", "gone", cwd=tmp_path).stderr
+
+
 def test_a_damaged_recording_names_itself_once(tmp_path: Path) -> None:
     path = capture(tmp_path / "x.tide")
     data = bytearray(path.read_bytes())

@@ -70,7 +70,7 @@ def command(
     graph = call_graph(chosen.profile, value=value, by=by, trim=trim, skip=skip)
     if not graph.nodes:
         raise inputs.why_empty(chosen, value, mapped=mapped)
-    source = dot.plain(graph, headings.heading(chosen.series, value, chosen.at, chosen.base))
+    source = dot.plain(graph, headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped))
     data = source.encode("utf-8", "surrogateescape") if form == "dot" else picture.draw(source, form)
     _write(output, data)
     inputs.finish(chosen.read)

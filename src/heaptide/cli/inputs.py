@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,39 +66,48 @@ def choose(path: str | None, at: str, base: str | None, search: Sequence[str] = 
         UsageError: a moment makes no sense.
         NothingToShow: the recording holds no snapshot.
     """
-    series = open_series(path, search)
+    series = _account(open_series(path, search), mapped)
     moment = series.moment(at)
-    profile = _profile(series, moment, mapped)
+    profile = series.at(moment)
     if base is None:
         return Chosen(series, profile, moment, None, (series,))
     from heaptide.render import headings
 
-    if not Path(base).exists():
-        earlier = _earlier(series, base)
+    earlier = _earlier(series, base)
+    if earlier is not None:
         words = f"what there was at {headings.moment(earlier)}"
-        return Chosen(series, profile - _profile(series, earlier, mapped), moment, words, (series,))
-    other = open_series(base, search)
+        return Chosen(series, profile - series.at(earlier), moment, words, (series,))
+    other = _account(open_series(base, search), mapped)
     other_moment = other.moment(at)
     when = headings.moment(other_moment)
     words = f"{base} at {when}" if when else base
-    return Chosen(series, profile - _profile(other, other_moment, mapped), moment, words, (series, other))
+    return Chosen(series, profile - other.at(other_moment), moment, words, (series, other))
 
 
-def _earlier(series: Series, base: str) -> Snapshot:
+def _account(series: Series, mapped: bool) -> Series:
+    """The blocks, or the mappings with their own peak and end."""
+    if not mapped:
+        return series
+    if series.mappings is None:
+        raise NothingToShow(f"{series.path} does not say what was mapped", hint="leave --mmap away")
+    return series.mappings
+
+
+def _earlier(series: Series, base: str) -> Snapshot | None:
+    """The moment that ``base`` names, None when it is a file's name. A file called `start` is named as `./start`.
+
+    Raises:
+        UsageError: it is neither.
+        InputError: it looks like a file's name, and there is none.
+    """
     try:
         return series.moment(base)
     except UsageError as error:
+        if os.path.exists(base):
+            return None
         if "/" not in base and not base.endswith((CAPTURE_SUFFIX, ".heap")):
             raise
         raise InputError(base, None, "No such file or directory", hint=error.hint) from None
-
-
-def _profile(series: Series, moment: Snapshot, mapped: bool) -> Profile:
-    if not mapped:
-        return series.at(moment)
-    if series.mappings is None:
-        raise NothingToShow(f"{series.path} does not say what was mapped", hint="leave --mmap away")
-    return series.mappings.at(moment.number)
 
 
 def finish(read: Sequence[Series]) -> None:

@@ -59,7 +59,7 @@ def command(
     if as_json:
         out(json.top(table, limit=limit or 0, reason=nothing.message if nothing else None))
     elif not nothing:
-        heading = headings.heading(chosen.series, value, chosen.at, chosen.base)
+        heading = headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped)
         out(text.top_table(table, heading, limit=_ROWS if limit is None else limit, colour=options.colour()))
     inputs.finish(chosen.read)
     if nothing:

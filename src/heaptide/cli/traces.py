@@ -49,7 +49,7 @@ def command(
     if as_json:
         out(json.traces(found, limit=limit, reason=nothing.message if nothing else None))
     elif not nothing:
-        heading = headings.heading(chosen.series, value, chosen.at, chosen.base)
+        heading = headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped)
         out(text.trace_list(found, heading, limit=limit, colour=options.colour()))
     inputs.finish(chosen.read)
     if nothing:

@@ -15,6 +15,12 @@ VALUE_WORDS = {
     "alloc_space": "bytes ever allocated",
     "alloc_objects": "blocks ever allocated",
 }
+MAPPED_WORDS = {
+    "inuse_space": "bytes that the program mapped itself",
+    "inuse_objects": "mappings of the program's own",
+    "alloc_space": "bytes that the program ever mapped itself",
+    "alloc_objects": "mappings that the program ever made itself",
+}
 
 
 def moment(snapshot: Snapshot) -> str:
@@ -28,9 +34,10 @@ def moment(snapshot: Snapshot) -> str:
     return f"#{snapshot.number} {clock:%Y-%m-%d %H:%M:%S} {units.offset(snapshot.offset_s)} ({snapshot.kind})"
 
 
-def heading(series: Series, value: str, at: Snapshot, base: str | None = None) -> list[str]:
+def heading(series: Series, value: str, at: Snapshot, base: str | None = None, *, mapped: bool = False) -> list[str]:
     """What a table shows: the file and the value, then the moment and, in a difference, what was subtracted."""
-    lines = [f"{names.base_name(series.path)}: {VALUE_WORDS.get(value, value)}"]
+    what = (MAPPED_WORDS if mapped else VALUE_WORDS).get(value, value)
+    lines = [f"{names.base_name(series.path)}: {what}"]
     when = [f"at {words}" for words in [moment(at)] if words]
     if base is not None:
         when.append(f"less {harmless(base)}")
