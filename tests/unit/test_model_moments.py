@@ -71,6 +71,10 @@ def test_end_crosses_the_foot_of_a_fall():
     assert at("end", *[100] * 2000, 0, "S0", "E0", step_s=10) == 2000  # but in a run of hours they are
 
 
+def test_a_flat_run_that_began_with_a_small_peak_is_no_foot():
+    assert at("end", 100, 140, 100, 100, 100, "S100", "E0", step_s=0.25) == 6
+
+
 def test_end_of_a_running_program_is_now():
     assert at("end", 100, 50, 10, live=True) == 3
 

@@ -21,11 +21,13 @@ what the program held before:
 
 1. S is the last snapshot of kind `shutdown` (main returned or exit was called); without one, the last snapshot. While
    the recording is still being written the program runs on, and `end` is simply the last snapshot.
-2. The foot: F is the earliest of the snapshots that run without a break up to S, were taken at most max(2 s, 1 % of the
-   recording's length) before S, and differ from S by no more than 1 % of the recording's highest in-use total. (A
-   program that has freed everything in main does a few more things before it returns.)
+2. The foot: a program that has freed nearly everything in main does a few more things before it returns. F is the
+   earliest of the snapshots that run without a break up to S, were taken at most max(2 s, 1 % of the recording's
+   length) before S, and differ from S by no more than 1 % of the recording's highest in-use total.
 3. The fall: from F, go back as long as the snapshot before has more in use. That ends at P, the last local maximum.
-4. If P has more in use than S by over 10 % of P, `end` is P, else S.
+   If P has over twice as much in use as S, `end` is P.
+4. Else there was no such foot: go back from S itself in the same way. If P has more in use than S by over 10 % of P,
+   `end` is P, else S.
 
 So a leak without teardown, and a teardown that happens after main, show S itself; a load that comes and goes loses at
 most its last fall.
@@ -39,6 +41,7 @@ from heaptide._errors import NothingToShow, UsageError
 from heaptide.model.snapshot import Snapshot
 
 FALL_FRACTION = 0.10
+FOOT_FALL_FRACTION = 0.50
 FOOT_FRACTION = 0.01
 FOOT_SECONDS = 2.0
 
@@ -93,10 +96,19 @@ def end_of(snapshots: Sequence[Snapshot]) -> Snapshot:
     use = [snapshot.in_use_bytes for snapshot in snapshots]
     shutdowns = [index for index, snapshot in enumerate(snapshots) if snapshot.kind == "shutdown"]
     last = shutdowns[-1] if shutdowns else len(snapshots) - 1
-    top = _foot(snapshots, last)
+    for bottom, fraction in ((_foot(snapshots, last), FOOT_FALL_FRACTION), (last, FALL_FRACTION)):
+        top = _climb(use, bottom)
+        if use[top] - use[last] > fraction * use[top]:
+            return snapshots[top]
+    return snapshots[last]
+
+
+def _climb(use: Sequence[int], bottom: int) -> int:
+    """Index of P of the rule: back from `bottom` as long as there was more in use."""
+    top = bottom
     while top > 0 and use[top - 1] > use[top]:
         top -= 1
-    return snapshots[top] if use[top] - use[last] > FALL_FRACTION * use[top] else snapshots[last]
+    return top
 
 
 def _foot(snapshots: Sequence[Snapshot], last: int) -> int:
