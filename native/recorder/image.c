@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 static const uint64_t YOUNG_NS = NS_PER_S;            // a younger image may leave no file
+static const uint64_t SETTLE_NS = 250 * NS_PER_MS;    // the program itself has its file after one interval
 static const uint64_t RETRY_NS = 250 * NS_PER_MS;     // after a write that failed
 static const uint64_t LOOK_NS = 100 * NS_PER_MS;      // between two looks whether the image still exists
 static const uint64_t STATUS_NS = 300 * NS_PER_MS;    // how long a parent may take to say how its child ended
@@ -354,7 +355,8 @@ static void tick_recording(struct image *image, uint64_t now) {
     if (image->state == IMAGE_RECORDING && filling && now >= image->retry_ns && !image->over_budget &&
         !drain(image, false))
         image->retry_ns = now + RETRY_NS;
-    if (age_of(image, now) >= YOUNG_NS && now >= image->retry_ns && !writer_settle(&image->writer))
+    if (age_of(image, now) >= (image->primary ? SETTLE_NS : YOUNG_NS) && now >= image->retry_ns &&
+        !writer_settle(&image->writer))
         image->retry_ns = now + RETRY_NS;
 }
 
