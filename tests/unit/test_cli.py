@@ -103,6 +103,15 @@ def test_completion_completes() -> None:
 
 
 @pytest.mark.parametrize(
+    "line", ["top x", "top --base x", "graph -o x", "run -- x", "run -o x", "doctor x", "pprof --text x"]
+)
+def test_completion_leaves_files_to_the_shell(line: str) -> None:
+    words = f"heaptide {line}"
+    run = heaptide(_HEAPTIDE_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1))
+    assert run.stdout == "file,x\n"
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "message", "hint"),
     [
         (["tpo"], 2, "no command 'tpo'; did you mean 'top'?", "see: heaptide --help"),

@@ -27,7 +27,7 @@ _COLOURS: dict[Level, str] = {"ok": "green", "warn": "yellow", "problem": "red"}
 
 
 @click.command("doctor", epilog=_EPILOG)
-@click.argument("target", metavar="[PROGRAM|PID]", required=False)
+@click.argument("target", metavar="[PROGRAM|PID]", required=False, shell_complete=options.complete_files)
 @options.search
 @options.as_json
 def command(target: str | None, search: tuple[str, ...], as_json: bool) -> None:

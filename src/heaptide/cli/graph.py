@@ -22,7 +22,12 @@ Examples:
 @click.command("graph", epilog=_EPILOG)
 @options.capture_argument
 @click.option(
-    "-o", "--output", required=True, metavar="FILE", help="svg, pdf, ps, png, gif or dot, by the file's name."
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    shell_complete=options.complete_files,
+    help="svg, pdf, ps, png, gif or dot, by the file's name.",
 )
 @options.moments
 @options.value

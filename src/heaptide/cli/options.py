@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 VALUES = ("inuse_space", "inuse_objects", "alloc_space", "alloc_objects")
 GRANULARITIES = ("function", "line", "file", "module", "address")
@@ -25,6 +26,11 @@ def _together(*decorators: Callable[[Any], Any]) -> Callable[[_Function], _Funct
     return decorate
 
 
+def complete_files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Lets the shell complete a file's name, where a word may be something else as well."""
+    return [CompletionItem(incomplete, type="file")]
+
+
 By = Literal["function", "line", "file", "module", "address"]
 by = click.option(
     "--by", type=click.Choice(GRANULARITIES), default="function", show_default=True, help="What is told apart."
@@ -34,7 +40,12 @@ capture_argument = click.argument("capture", required=False, type=click.Path(pat
 
 moments = _together(
     click.option("--at", "at", metavar="T", default="end", show_default=True, help="The moment to show."),
-    click.option("--base", metavar="T|FILE", help="Subtract this moment, or another capture (at its T)."),
+    click.option(
+        "--base",
+        metavar="T|FILE",
+        shell_complete=complete_files,
+        help="Subtract this moment, or another capture (at its T).",
+    ),
 )
 
 value = click.option(

@@ -12,6 +12,7 @@ import click
 
 from heaptide._errors import InputError, UsageError
 from heaptide.cli.guard import leave, out, out_bytes, say
+from heaptide.cli.options import complete_files
 from heaptide.cli.pprof_flags import Request, help_text, parse
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _BINARY = {"pdf", "ps", "gif", "png", "svg"}
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []},
     add_help_option=False,
 )
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, shell_complete=complete_files)
 @click.pass_context
 def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     """Answer as the pprof tool does, by its old options."""

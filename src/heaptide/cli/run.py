@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 
 from heaptide._errors import LaunchError
+from heaptide.cli.options import complete_files
 from heaptide.cli.quantities import Duration, Size
 
 PATIENCE_S = 2.0
@@ -53,7 +54,7 @@ class _Run(click.Command):
     epilog=_EPILOG,
     context_settings={"allow_interspersed_args": False},
 )
-@click.option("-o", "--output", metavar="FILE", help=_OUTPUT)
+@click.option("-o", "--output", metavar="FILE", shell_complete=complete_files, help=_OUTPUT)
 @click.option("--sample", type=Size(), metavar="SIZE", help=_SAMPLE)
 @click.option("--exact", is_flag=True, help="Record every allocation.")
 @click.option(
@@ -66,7 +67,7 @@ class _Run(click.Command):
 @click.option("--allocator", metavar="NAME", help="Put tcmalloc, jemalloc, mimalloc or a library under the program.")
 @click.option("--children/--no-children", default=True, help="Record child processes too.  [default: yes]")
 @click.option("--mmap/--no-mmap", default=True, help="Record what the program maps itself too.  [default: yes]")
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=complete_files)
 def command(
     output: str | None,
     sample: int | None,
