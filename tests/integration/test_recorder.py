@@ -203,6 +203,7 @@ def test_recorder_killed(recorder: Path, fake: Path, tmp_path: Path) -> None:
     with Server(recorder, tmp_path, "--output=x.tide") as server:
         program = server.start(fake, "ms=1800", "threads=1")
         _wait_for(tmp_path / "x.tide")
+        time.sleep(0.7)
         server.process.kill()
         assert program.wait() == 7
     recording = read((tmp_path / "x.tide").read_bytes())
