@@ -167,5 +167,8 @@ def test_hostile_names_are_written_out_everywhere() -> None:
     for one in printed:
         assert "\\x1b[31mil\\x07" in one.replace("\\\\", "\\")
         assert harmless_lines(one) == one
+    document = json.top(top(profile))
+    assert harmless_lines(document) == document
+    assert standard_json.loads(document)["rows"][0]["function"] == HOSTILE
     assert names.place_name(graph.nodes[0].place).startswith('ev\\x1b[31mil\\x07\\x0a<b>&"\\u202ex\\x9b\\x9b ')
     assert harmless("gr\u00f6\u00dfe \u4e2d \udce9") == "gr\u00f6\u00dfe \u4e2d \udce9", "other languages' letters stay"

@@ -8,6 +8,7 @@ known is null; then ``unresolved`` says why, and ``address`` (hexadecimal) where
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from heaptide.analysis.places import unit_of
@@ -17,10 +18,14 @@ from heaptide.model import Frame
 
 SCHEMA = 1
 
+_ESCAPED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON lets stand in a string and a terminal would obey, and bytes that are no UTF-8. Never outside of strings."""
+
 
 def document(body: Mapping[str, object]) -> str:
     """One document as text, ``schema`` first."""
-    return json.dumps({"schema": SCHEMA, **body}, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps({"schema": SCHEMA, **body}, indent=1, ensure_ascii=False) + "\n"
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def top(table: Top, *, limit: int = 0, reason: str | None = None) -> str:
