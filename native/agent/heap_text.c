@@ -83,6 +83,8 @@ enum { BUFFER = 1 << 16 };
 
 static void flush(struct ht_text *out) {
     uint64_t done = 0;
+    if (out->fd >= 0 && out->written + out->used > ht_sys_file_size_limit())
+        out->failed = -27; // EFBIG, or else SIGXFSZ
     while (out->fd >= 0 && done < out->used && !out->failed) {
         long n = ht_sys_write(out->fd, out->memory + done, out->used - done);
         if (n > 0)
@@ -90,6 +92,7 @@ static void flush(struct ht_text *out) {
         else if (n != -4 /* EINTR */)
             out->failed = n ? n : -28;
     }
+    out->written += done;
     if (out->fd >= 0) out->used = 0;
 }
 

@@ -10,7 +10,8 @@ struct ht_text {
     int fd; // -1: memory
     char *memory;
     uint64_t used, room;
-    long failed; // the first negative errno
+    uint64_t written; // to the descriptor
+    long failed;      // the first negative errno
 };
 
 // Totals per stack id at a cut through all lanes, with their sum under HT_ID_NONE; `max_ids` counters, borrowed. NULL: no memory.
