@@ -12,7 +12,7 @@ from pathlib import Path
 SOURCES = Path(__file__).resolve().parent.parent / "torture"
 CACHE = SOURCES.parent.parent / "build" / "torture"
 
-PROGRAMS = ("children", "libraries", "limits", "own_malloc", "signals", "stacks", "threads")
+PROGRAMS = ("children", "libraries", "limits", "own_malloc", "requests", "signals", "stacks", "threads")
 PLUGINS = ("alpha", "beta", "deep")
 SIGNAL_SAFE = "signal_safe"
 
@@ -25,7 +25,7 @@ _SONAMES = {
 ALLOCATORS = tuple(_SONAMES)
 """What lies below the agent: the C library alone, or another allocator that is preloaded behind it."""
 
-_FLAGS = ("-O2", "-g", "-pthread", "-Wall", "-Wextra", "-Werror")
+_FLAGS = ("-O2", "-g", "-pthread", "-fno-builtin-malloc", "-Wall", "-Wextra", "-Werror")
 
 
 def _compile(output: Path, *words: str) -> None:

@@ -8,8 +8,11 @@ no stack freed more than it allocated. tests/torture has the programs; each says
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +20,7 @@ import numpy as np
 import pytest
 
 import heaptide
-from heaptide.capture import Recording
+from heaptide.capture import Recording, read
 from tests.builders import torture
 from tests.builders.fake_agent import Server, load, snapshots
 
@@ -45,7 +48,8 @@ class Hazard:
         return "-".join([self.program, self.name, *self.wrapper[:1]])
 
 
-GLIBC, SAFE, NOT_MIMALLOC = ("glibc",), (torture.SIGNAL_SAFE,), ("glibc", "tcmalloc", "jemalloc")
+GLIBC, SAFE = ("glibc",), (torture.SIGNAL_SAFE,)
+NOT_MIMALLOC, NOT_JEMALLOC = ("glibc", "tcmalloc", "jemalloc"), ("glibc", "tcmalloc", "mimalloc")
 EXEC_CHAIN = ("sh", "-c", 'exec env NOTHING=1 sh -c \'exec "$@"\' sh "$@"', "sh")
 HAZARDS = (
     Hazard("signals", "outside", 3, held=0),
@@ -65,6 +69,12 @@ HAZARDS = (
     Hazard("threads", "exit_destructors", 0),
     Hazard("threads", "five_hundred", 0),
     Hazard("threads", "forks", 0, captures=2),
+    Hazard("threads", "small_stacks", 0),
+    Hazard("threads", "keep_errno", 0),
+    Hazard("threads", "exec_among_threads", 0),
+    Hazard("requests", "odd", 0, held=0, allocators=NOT_JEMALLOC),  # jemalloc has no pvalloc and cannot free libc's
+    Hazard("requests", "failures", 0, held=0),
+    Hazard("requests", "usable", 0, held=0, allocators=NOT_JEMALLOC),  # its memalign is not always aligned
     Hazard("children", "vforks", 0),
     Hazard("children", "prefork", 0, captures=5, held=4 * 100 * 777),
     Hazard("children", "daemonised", 0, captures=2, held=0),
@@ -183,3 +193,115 @@ def test_names_after_address_reuse(mode: str, agent: Path, recorder: Path, folde
     tolerance = 0.0 if mode == "exact" else 0.5  # of 21 and 63 % of 4 KiB samples: not a test of sampling
     for name, expected in truth.items():
         assert abs(sums[name] - expected) <= tolerance * expected, sums
+
+
+def _named(program: str, name: str) -> Hazard:
+    return next(hazard for hazard in HAZARDS if (hazard.program, hazard.name) == (program, name) and not hazard.wrapper)
+
+
+def _wait_for(folder: Path, captures: int) -> list[Recording]:
+    """The captures of a recorder that nobody waits for, once so many are whole."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        found = [read(path.read_bytes(), live=True) for path in folder.glob("*.tide")]
+        if len(found) >= captures and all(recording.complete for recording in found):
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"not {captures} whole captures after {PATIENCE_S} s: {list(folder.iterdir())}")
+
+
+ALONE = (
+    ("stacks", "statics", 1),
+    ("threads", "five_hundred", 1),
+    ("threads", "exec_among_threads", 1),
+    ("children", "vforks", 1),
+    ("children", "prefork", 5),
+    ("children", "daemonised", 2),
+    ("children", "subreaper", 1),
+    ("limits", "closes_everything", 2),
+    ("limits", "locked_up", 1),
+    ("limits", "no_file_limit", 0),
+    ("limits", "descriptor_limit", 0),
+    ("limits", "half_of_address_limit", 1),
+    ("limits", "aborts", 1),
+)
+"""Hazards for an agent that was preloaded alone and starts the recorder itself, and how many captures they leave."""
+
+
+@pytest.mark.usefixtures("recorder")
+@pytest.mark.parametrize(("program", "name", "captures"), ALONE)
+def test_alone(program: str, name: str, captures: int, agent: Path, folder: Path, tmp_path: Path) -> None:
+    """No child that the program could wait for, no descriptor that it could find."""
+    runs = Runs(_named(program, name), "glibc", agent, Path(), folder, tmp_path)
+    output = tmp_path / "captures"
+    output.mkdir()
+    runs.under({"HEAPTIDE_OUTPUT": str(output / "{name}.{pid}.tide"), **MODES["exact"]})
+    for recording in _wait_for(output, captures):
+        _in_use(recording)
+
+
+@pytest.mark.usefixtures("recorder")
+def test_alone_as_pid_1(agent: Path, folder: Path, tmp_path: Path) -> None:
+    """A recorder beside PID 1 would be its child: there the agent stays off."""
+    hazard = Hazard("children", "reaps_nobody", 0, wrapper=("unshare", "-p", "-f", "--kill-child", "env"))
+    runs = Runs(hazard, "glibc", agent, Path(), folder, tmp_path)
+    preload = {"LD_PRELOAD": str(agent), "HEAPTIDE_OUTPUT": str(tmp_path / "{name}.{pid}.tide")}
+    runs.words[-2:-2] = [f"{name}={value}" for name, value in preload.items()]  # for the program and not for unshare
+    assert _run(runs.words, [], {}, tmp_path) == runs.without
+    assert not list(tmp_path.glob("*.tide"))
+
+
+HEAPPROFILE = [hazard for hazard in HAZARDS if hazard.allocators != SAFE and "locked_up" not in hazard.name]
+"""All but those that lock themselves up, from files too."""
+
+
+@pytest.mark.parametrize("hazard", HEAPPROFILE, ids=str)
+def test_under_heapprofile(hazard: Hazard, agent: Path, folder: Path, tmp_path: Path) -> None:
+    """The old way writes files in the program itself; it says so on its standard error, as it always did."""
+    runs = Runs(hazard, "glibc", agent, Path(), folder, tmp_path)
+    variables = {"HEAPPROFILE": str(tmp_path / "profile"), "HEAP_PROFILE_ALLOCATION_INTERVAL": "10000000"}
+    outcome = _run(runs.words, [str(agent)], variables, tmp_path)
+    assert outcome[:2] == runs.without[:2]
+
+
+def test_other_preloads(agent: Path, recorder: Path, folder: Path, tmp_path: Path) -> None:
+    """Ahead of us or behind us; an allocator ahead of us leaves nothing to see, and the program runs."""
+    words = [str(folder / "children"), "plain"]
+    for number, preload in enumerate(
+        (["libbeta.so", "AGENT"], ["AGENT", "libbeta.so"], [f"{torture.SIGNAL_SAFE}.so", "AGENT"])
+    ):
+        place = tmp_path / str(number)
+        place.mkdir()
+        libraries = [str(agent) if name == "AGENT" else str(folder / name) for name in preload]
+        with Server(recorder, place, "--output={name}.{pid}.tide") as server:
+            variables = {"HEAPTIDE_SOCKET": server.address, **MODES["exact"]}
+            assert _run(words, libraries, variables, tmp_path) == (12, b"plain\n", b"")
+            server.finish(PATIENCE_S)
+        captures = [load(path) for path in place.glob("*.tide")]
+        assert number == 2 or sum(_in_use(capture)[1] > 0 for capture in captures) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a program setuid for another user")
+@pytest.mark.parametrize("how", ["preloaded", "linked"])
+def test_setuid(how: str, agent: Path, recorder: Path, folder: Path) -> None:
+    """Nothing is done in a setuid program, not even where the agent is linked in and so always loaded."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        place = Path(name)
+        place.chmod(0o777)
+        library = shutil.copy(agent, place)
+        program = place / "plain"
+        link = [library, f"-Wl,-rpath,{place}", "-Wl,--no-as-needed"] if how == "linked" else []
+        source = str(torture.SOURCES / "children.c")
+        subprocess.run(["cc", "-std=gnu17", source, *link, "-o", str(program)], check=True)
+        program.chmod(0o4755)
+        with Server(recorder, place) as server:
+            variables = {"HEAPTIDE_SOCKET": server.address, "HEAPPROFILE": f"{place}/profile", "HEAPTIDE_EXACT": "1"}
+            if how == "preloaded":
+                variables["LD_PRELOAD"] = library
+            done = subprocess.run(
+                [program, "plain"], env=variables, capture_output=True, user=65534, group=65534, cwd="/"
+            )
+            assert (done.returncode, done.stdout) == (12, b"plain\n")
+            assert how == "preloaded" or done.stderr == b""
+            server.finish(PATIENCE_S)
+        assert not list(place.glob("*.tide")) and not list(place.glob("profile*"))

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "torture.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 
 enum { KEYS = 6, ROUNDS = 4 }; // PTHREAD_DESTRUCTOR_ITERATIONS
@@ -105,7 +107,91 @@ static int forks(void) {
     return bad != 0;
 }
 
+// Stacks as small as can be had, in threads and in handlers: the tool must do with what is left of them.
+static __thread char own_stack[8192];
+
+static void strike(int signal) {
+    (void)signal;
+    churn(2);
+}
+
+static void *barely_stands(void *unused) {
+    (void)unused;
+    stack_t stack = {.ss_sp = own_stack, .ss_size = sizeof own_stack};
+    sigaltstack(&stack, NULL);
+    free(strdup("the first of this thread"));
+    raise(SIGUSR1);
+    char *text;
+    check(asprintf(&text, "%d", 12) == 2, "a text");
+    free(text);
+    stack.ss_flags = SS_DISABLE;
+    sigaltstack(&stack, NULL);
+    return NULL;
+}
+
+static int small_stacks(void) {
+    struct sigaction action = {.sa_handler = strike, .sa_flags = SA_ONSTACK};
+    sigaction(SIGUSR1, &action, NULL);
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, PTHREAD_STACK_MIN + sizeof own_stack); // thread-local variables are in it
+    for (int i = 0; i < 100; i++) {
+        pthread_t thread;
+        check(!pthread_create(&thread, &small, barely_stands, NULL), "a thread");
+        pthread_join(thread, NULL);
+    }
+    say("it fits\n");
+    return 0;
+}
+
+static void *keeps_errno(void *unused) {
+    (void)unused;
+    for (int i = 0; i < 300; i++) {
+        errno = 77;
+        char *p = malloc((size_t)i * 50 + 1); // errno may change where it fails, and only there
+        check(p && errno == 77, "errno after malloc");
+        p = realloc(p, (size_t)i * 200 + 1);
+        check(p && errno == 77, "errno after realloc");
+        free(p);
+        check(errno == 77, "errno after free");
+    }
+    return NULL;
+}
+
+static int keep_errno(void) {
+    for (int i = 0; i < 10; i++) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, keeps_errno, NULL);
+        keeps_errno(NULL);
+        pthread_join(thread, NULL);
+    }
+    say("errno is kept\n");
+    return 0;
+}
+
+static void *executes(void *unused) {
+    (void)unused;
+    churn(1000);
+    execl("/proc/self/exe", "threads", "keep_errno", (char *)NULL);
+    return NULL;
+}
+
+// exec by one thread while the others allocate: they are gone in the middle of whatever they did.
+static int exec_among_threads(void) {
+    pthread_t thread;
+    for (int i = 0; i < 3; i++) pthread_create(&thread, NULL, never_rests, NULL);
+    pthread_create(&thread, NULL, executes, NULL);
+    pthread_join(thread, NULL);
+    return 1;
+}
+
 int main(int argc, char **argv) {
-    static const struct hazard all[] = {HAZARD(exit_destructors), HAZARD(five_hundred), HAZARD(forks), {0}};
+    static const struct hazard all[] = {HAZARD(exit_destructors),
+                                        HAZARD(five_hundred),
+                                        HAZARD(forks),
+                                        HAZARD(small_stacks),
+                                        HAZARD(keep_errno),
+                                        HAZARD(exec_among_threads),
+                                        {0}};
     return run_hazard(all, argc, argv);
 }
