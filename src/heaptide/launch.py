@@ -285,7 +285,10 @@ class RunResult:
 
 def say_on_stderr(message: str) -> None:
     """What `run` does with what it has to say when it is not told otherwise."""
-    print(f"heaptide: {message}", file=sys.stderr, flush=True)
+    if sys.stderr is None:  # closed; print would take stdout then, which is the program's
+        return
+    with suppress(OSError, ValueError):  # full, or nobody reads it: the program runs all the same
+        print(f"heaptide: {message}", file=sys.stderr, flush=True)
 
 
 def run(command: Sequence[str], options: RunOptions | None = None, *, say: Say = say_on_stderr) -> RunResult:
@@ -325,7 +328,10 @@ def _spawn(command: Sequence[str], program: Program, environment: Mapping[str, s
     except OSError as error:
         if error.errno == errno.ENOEXEC:  # a script without a first line: for the shell, as execvp has it
             return subprocess.Popen(["/bin/sh", str(program.path), *command[1:]], close_fds=False, env=environment)
-        reason = f"{command[0]} cannot be executed: {error.strerror}"
+        interpreter = _interpreter_of_script(program.path)
+        gone = error.errno == errno.ENOENT and interpreter is not None
+        why = f"its first line names {interpreter}, which is not there" if gone else error.strerror
+        reason = f"{command[0]} cannot be executed: {why}"
         raise (NotFound if error.errno == errno.ENOENT else NotExecutable)(reason) from error
 
 

@@ -177,6 +177,37 @@ def test_an_unwritable_place_is_said_and_the_program_runs(tmp_path: Path, progra
     assert (run.returncode, run.stdout) == (3, "said\n") and "/nonexistent" in run.stderr
 
 
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
+def test_without_a_stderr_stdout_and_status_are_still_the_programs(tmp_path: Path, program: Path, stderr: str) -> None:
+    line = f"{sys.executable} -m heaptide run -o x.tide -- {program} 7 {stderr}"
+    run = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (7, "said\n", "")
+    assert (tmp_path / "x.tide").exists()
+    mistake = f"{sys.executable} -m heaptide run -- ./none {stderr}"
+    run = subprocess.run(["sh", "-c", mistake], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (127, "", "")
+
+
+def test_a_script_whose_interpreter_is_gone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "script").write_text("#!/no/such/interpreter\n")
+    (tmp_path / "script").chmod(0o755)
+    run = heaptide(tmp_path, "run", "--", "./script")
+    assert run.returncode == 127 and "its first line names /no/such/interpreter, which is not there" in run.stderr
+
+
+def test_what_switched_recording_off_is_said(tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEAPTIDE_OFF", "1")
+    run = heaptide(tmp_path, "run", "--", program)
+    assert run.stdout == "said\n" and "nothing was recorded: HEAPTIDE_OFF is set" in run.stderr
+
+
+def test_a_capture_of_that_name_is_kept_and_said(tmp_path: Path, program: Path) -> None:
+    (tmp_path / "x.tide").write_text("mine")
+    run = heaptide(tmp_path, "run", "-o", "x.tide", "--", program)
+    assert "x.tide is there already and is kept" in run.stderr and (tmp_path / "x.tide").read_text() == "mine"
+    assert len(list(tmp_path.glob("x.*.tide"))) == 1
+
+
 def test_setuid_and_static_programs_are_said_before_they_start(tmp_path: Path, program: Path) -> None:
     (tmp_path / "s.c").write_text('#include <stdio.h>\nint main(void) { puts("static"); return 5; }\n')
     subprocess.run(["cc", "-static", "-o", str(tmp_path / "s"), str(tmp_path / "s.c")], check=True)

@@ -40,7 +40,7 @@ def status_of(command: click.Command, name: str, arguments: Sequence[str] | None
         say(error.message, error.hint)
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
+        _to_stderr(error.format_message())
         return error.exit_code
     except click.ClickException as error:
         say(error.format_message(), _usage_hint(error))
@@ -81,8 +81,14 @@ def say(message: str, hint: str | None = None) -> None:
     lines = [f"heaptide: {message}"]
     if hint:
         lines.append(f"  {hint}")
-    with suppress(BrokenPipeError):
-        print(harmless_lines("\n".join(lines)), file=sys.stderr, flush=True)
+    _to_stderr(harmless_lines("\n".join(lines)))
+
+
+def _to_stderr(text: str) -> None:
+    """Where stderr is closed or full the exit status must do. (Without a stderr, print would write to stdout.)"""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def _usage_hint(error: click.ClickException) -> str | None:

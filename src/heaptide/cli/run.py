@@ -129,6 +129,8 @@ def _why_off() -> str | None:
 def _print(lines: Sequence[str]) -> None:
     from heaptide.render.harmless import harmless
 
-    with suppress(BrokenPipeError, ValueError):  # stderr is closed: the program's status still counts
+    if sys.stderr is None:  # closed; print would take stdout then, which is the program's
+        return
+    with suppress(OSError, ValueError):  # full, or nobody reads it: the program's status still counts
         for line in lines:
             print(harmless(line), file=sys.stderr, flush=True)
