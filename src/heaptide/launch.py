@@ -36,6 +36,7 @@ SUMMARY_PATIENCE_S = 2.0
 
 _START_PATIENCE_S = 5.0
 _FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
+_PT_INTERP = 3  # of a program header: the file names its dynamic loader
 _LEFT_TO_THE_PROGRAM = (signal.SIGINT, signal.SIGQUIT)  # a terminal sends them to us both
 
 Say = Callable[[str], None]
@@ -164,9 +165,6 @@ def _why_not(path: Path) -> str | None:
     return None
 
 
-_PT_INTERP = 3
-
-
 def _architecture(head: bytes) -> tuple[int, bytes]:
     """Class (32 or 64 bits) and machine of an ELF header."""
     return head[4], head[18:20]
@@ -285,10 +283,9 @@ class RunResult:
 
 def say_on_stderr(message: str) -> None:
     """What `run` does with what it has to say when it is not told otherwise."""
-    if sys.stderr is None:  # closed; print would take stdout then, which is the program's
-        return
-    with suppress(OSError, ValueError):  # full, or nobody reads it: the program runs all the same
-        print(f"heaptide: {message}", file=sys.stderr, flush=True)
+    if sys.stderr is not None:  # closed: print would take stdout then, which is the program's
+        with suppress(OSError, ValueError):  # full, or nobody reads it: the program runs all the same
+            print(f"heaptide: {message}", file=sys.stderr, flush=True)
 
 
 def run(command: Sequence[str], options: RunOptions | None = None, *, say: Say = say_on_stderr) -> RunResult:
@@ -328,9 +325,8 @@ def _spawn(command: Sequence[str], program: Program, environment: Mapping[str, s
     except OSError as error:
         if error.errno == errno.ENOEXEC:  # a script without a first line: for the shell, as execvp has it
             return subprocess.Popen(["/bin/sh", str(program.path), *command[1:]], close_fds=False, env=environment)
-        interpreter = _interpreter_of_script(program.path)
-        gone = error.errno == errno.ENOENT and interpreter is not None
-        why = f"its first line names {interpreter}, which is not there" if gone else error.strerror
+        interpreter = _interpreter_of_script(program.path) if error.errno == errno.ENOENT else None
+        why = f"its first line names {interpreter}, which is not there" if interpreter else error.strerror
         reason = f"{command[0]} cannot be executed: {why}"
         raise (NotFound if error.errno == errno.ENOENT else NotExecutable)(reason) from error
 
