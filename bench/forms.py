@@ -56,7 +56,7 @@ def all_forms(forwarder: Path) -> list[Form]:
             "heaptrack",
             "DUMP_HEAPTRACK_OUTPUT=/dev/null",
             to_disk=("DUMP_HEAPTRACK_OUTPUT={folder}/heaptrack.raw",),
-            fewer=2,
+            fewer=4,
         ),
         _peer(
             "gperftools",
@@ -64,7 +64,7 @@ def all_forms(forwarder: Path) -> list[Form]:
             "libtcmalloc.so.4",
             "google-perftools",
             "HEAPPROFILE={folder}/gperftools",
-            fewer=50,
+            fewer=150,
         ),
         _peer(
             "jemalloc",

@@ -35,7 +35,7 @@ class Loop:
 
 def churn(depth: int) -> list[Loop]:
     """One thread, and two."""
-    loops = [(1, 1_000_000), (2, 700_000)]
+    loops = [(1, 3_000_000), (2, 2_000_000)]
     name = "churn, {} thread{}, depth {}, 10k live"
     return [
         Loop(name.format(n, "s"[: n - 1], depth), "churn", f"{n} {{n}} {depth} 10000", iterations)
@@ -45,7 +45,7 @@ def churn(depth: int) -> list[Loop]:
 
 def burst() -> list[Loop]:
     """Many calls from one path before the next."""
-    return [Loop("churn, 1 thread, depth 20, burst 64", "churn", "1 {n} 20 10000 64", 1_000_000)]
+    return [Loop("churn, 1 thread, depth 20, burst 64", "churn", "1 {n} 20 10000 64", 3_000_000)]
 
 
 def million(depth: int) -> list[Loop]:

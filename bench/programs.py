@@ -52,7 +52,7 @@ def jq(folder: Path, size: int) -> list[str]:
 
     def text() -> str:
         draw = random.Random(1)
-        things = range(60_000 * size or 500)
+        things = range(90_000 * size or 500)
         return json.dumps([{"id": i, "kind": f"k{draw.randrange(500)}", "at": [draw.random()] * 3} for i in things])
 
     query = "group_by(.kind) | map({kind: .[0].kind, n: length, sum: (map(.at[0]) | add)})"
@@ -90,7 +90,7 @@ print(len(words))
 def python(folder: Path, size: int) -> list[str]:
     """JSON, dictionaries, lists and regular expressions, each object a block of malloc."""
     script = once_written(folder / "churn.py", lambda: PYTHON)
-    return ["/usr/bin/python3", "-I", script, str(90 * size or 2)]
+    return ["/usr/bin/python3", "-S", script, str(50 * size or 2)]
 
 
 CXX = """
@@ -147,7 +147,7 @@ def redis_run(bench: Bench, form: Form, size: int) -> Cost:
     ask = ["redis-benchmark", "-q", "-h", "127.0.0.1", "-p", port, "-c", "20", "-P", "16", "-r", "50000", "-d", "100"]
     with started(bench, form, server) as running:
         await_port(int(port))
-        tests = ["-t", "set,get,lpush,lrange_100,hset,zadd,mset", "-n", str(60_000 * size or 1000)]
+        tests = ["-t", "set,get,lpush,lrange_100,hset,zadd,mset", "-n", str(30_000 * size or 1000)]
         subprocess.run([*ask, *tests], stdout=subprocess.DEVNULL, check=True, timeout=300)
         subprocess.run(["redis-cli", "-p", port, "shutdown", "nosave"], check=True, timeout=30)
         return running.finish()
@@ -177,7 +177,7 @@ PROGRAMS = [
 
 def pairs(bench: Bench) -> int:
     """How many runs of each form."""
-    return bench.choose(1, max(2, bench.rounds + 1), 30)
+    return bench.choose(1, max(2, bench.rounds + 2), 30)
 
 
 def measure(bench: Bench, program: Program) -> Iterator[Line | None]:

@@ -56,13 +56,12 @@ def resident(bench: Bench) -> Iterator[Line | None]:
 
 def written(bench: Bench) -> Iterator[Line | None]:
     """Peak memory and bytes on disk of one run of churn, each tool writing as it would."""
-    pairs = bench.choose(10_000, 1_000_000, 1_000_000)
+    pairs = bench.choose(2_000, 200_000, 1_000_000)
     peaks: dict[str, list[float]] = {}
     sizes: dict[str, list[float]] = {}
     forms = bench.some_forms(*OURS, "heaptrack", "gperftools", "jemalloc")
     for form in forms:
-        count = pairs // form.fewer if form.name == "gperftools" else pairs
-        command = [bench.program("churn"), "1", str(count), "20", "10000"]
+        command = [bench.program("churn"), "1", str(pairs), "20", "10000"]
         cost = run(bench, form, command, variables=form.to_disk)
         peaks.setdefault(form.name, []).append(cost.peak_bytes / MIB)
         sizes.setdefault(form.name, []).append(cost.written_bytes / 1024)

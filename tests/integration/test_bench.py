@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is the bench in order? Tiny sizes, one round: the table has every row, every cell that can be had, and nothing else."""
+"""Is the bench in order? Tiny sizes, one round: the table has every row, every cell that can be had, nothing else."""
 
 from __future__ import annotations
 
