@@ -150,7 +150,7 @@ static void on_signal(int number) {
     __atomic_store_n(&dump_requested, 1, __ATOMIC_RELAXED);
     // Inside a dump or an operation of this very thread the totals cannot be taken: the next allocation will do it.
     struct ht_thread *t = ht_tls.thread;
-    bool inside = !t || !t->books || t->capture_sp || (t->lane_number ? t->lane->seq & 1 : 1);
+    bool inside = !t || !t->books || t->capturing || (t->lane_number ? t->lane->seq & 1 : 1);
     if (inside || !try_begin()) return;
     int saved = errno;
     __atomic_store_n(&dump_requested, 0, __ATOMIC_RELAXED);

@@ -23,7 +23,9 @@ static inline unsigned ht_exact_begin(struct ht_books *b, struct ht_thread *t, s
            (unsigned)__atomic_load_n(&ht_gate->phase, __ATOMIC_RELAXED);
 }
 
-static inline void ht_exact_end(struct ht_lane *lane) { __atomic_store_n(&lane->seq, lane->seq + 1, __ATOMIC_RELEASE); }
+static inline void ht_exact_end(struct ht_lane *lane) {
+    __atomic_store_n(&lane->seq, ht_seq_at_rest(lane->seq), __ATOMIC_RELEASE);
+}
 
 static inline bool ht_exact_can(const struct ht_thread *t) { return t && t->lane_number && !(t->lane->seq & 1); }
 

@@ -29,8 +29,7 @@ extern ht_record_listener *ht_record_listen __attribute__((visibility("hidden"))
 static inline void ht_record_alloc_inline(const void *block, size_t size, const struct ht_caller *caller) {
     struct ht_books *b = ht_books_now();
     struct ht_thread *t = ht_tls.thread;
-    if (ht_likely(b && t && t->books == b && b->mode == HT_MODE_EXACT && block && !t->capture_sp &&
-                  ht_books_armed(b))) {
+    if (ht_likely(b && t && t->books == b && b->mode == HT_MODE_EXACT && block && !t->capturing && ht_books_armed(b))) {
         uint32_t id = ht_memo_known(&t->memo, caller);
         if (ht_unlikely(!id)) id = ht_stacks_capture(b, t, caller);
         if (ht_likely(ht_exact_alloc(b, t, block, size, id))) {

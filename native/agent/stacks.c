@@ -233,19 +233,34 @@ static uint32_t capture_mapping(struct ht_books *b, struct ht_thread *t, const s
     return capture_by_walk(b, t, caller, HT_STACK_MMAP);
 }
 
+// A capture of this thread has not ended: either a signal handler, which we are in, has interrupted it, or one has left it by
+// longjmp. Stack pointers cannot tell, for handlers may have a stack of their own, above or below. Our own stack can: it
+// passes through the interrupted frame, or it is whole without one.
+static HT_COLD bool was_left(struct ht_thread *t, const struct ht_caller *caller) {
+    enum { PATIENCE = 1000 }; // this, too, may have been interrupted or left
+    if (t->judging && t->judging++ < PATIENCE) return false;
+    t->judging = 1;
+    ht_compiler_barrier();
+    ht_unwind(caller, &t->judge);
+    bool left = !(t->judge.flags & (HT_STACK_SIGNAL | HT_STACK_NO_CFI | HT_STACK_TRUNCATED));
+    ht_compiler_barrier();
+    t->judging = 0;
+    return left;
+}
+
 // One capture at a time in a thread: the scratch and the memo are its own.
 static inline uint32_t guarded(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller,
                                capture_function *capture) {
     if (ht_unlikely(!t)) return lose(b, HT_LOSS_NO_MEMORY, HT_ID_NO_STACK);
-    uint64_t sp = (uint64_t)(uintptr_t)__builtin_frame_address(0);
-    // A capture is under way below whose frame we are: a signal handler. (One left by longjmp has its frame below ours.)
-    if (ht_unlikely(t->capture_sp && sp < t->capture_sp)) return lose(b, HT_LOSS_NESTED, HT_ID_NESTED);
-    if (ht_unlikely(t->capture_sp)) t->memo.count = 0; // left half done
-    t->capture_sp = sp;
+    if (ht_unlikely(t->capturing)) {
+        if (!was_left(t, caller)) return lose(b, HT_LOSS_NESTED, HT_ID_NESTED);
+        t->memo.count = 0; // left half done
+    }
+    t->capturing = true;
     ht_compiler_barrier();
     uint32_t id = capture(b, t, caller);
     ht_compiler_barrier();
-    t->capture_sp = 0;
+    t->capturing = false;
     return id;
 }
 

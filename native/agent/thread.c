@@ -38,7 +38,8 @@ void ht_threads_after_fork(void) {
     free_list_busy = 0;
     if (ht_tls.thread) {
         ht_tls.thread->books = NULL;
-        ht_tls.thread->capture_sp = 0;
+        ht_tls.thread->capturing = false;
+        ht_tls.thread->judging = 0;
         ht_tls.thread->memo.count = 0; // its ids were the parent's
     }
 }
@@ -55,7 +56,8 @@ static HT_COLD struct ht_thread *make_thread(void) {
         if (!t) return NULL;
         ht_memory_used(HT_MEMORY_THREADS, sizeof *t);
     }
-    t->capture_sp = 0;
+    t->capturing = false;
+    t->judging = 0;
     t->memo.count = 0;
     ht_tls.thread = t;
     if (have_key) pthread_setspecific(key, t); // may allocate: by now this thread has its state

@@ -25,8 +25,9 @@ struct ht_thread {
     struct ht_lane *lane;
     uint32_t lane_number;  // 0: shared with other threads
     uint64_t operation_sp; // stack pointer of the operation under way, see ht_operation_begin
-    uint64_t capture_sp;   // stack pointer of the capture under way, or 0
-    struct ht_unwind_scratch scratch;
+    bool capturing;        // a capture is under way, or was left by longjmp
+    uint32_t judging;      // the same of the question which of the two it is; counts how often it was in the way
+    struct ht_unwind_scratch scratch, judge;
     struct ht_memo memo; // large, but only the pages of frames in use are ever touched
 };
 
@@ -77,11 +78,14 @@ static inline void ht_operation_begin(struct ht_books *b, struct ht_thread *t, s
     ret->buffer = (unsigned)(epoch & 1) | (unsigned)__atomic_load_n(&ht_gate->phase, __ATOMIC_RELAXED);
 }
 
+// Even, whatever it was: a handler on a stack above ours takes our window for an abandoned one and closes it before us.
+static inline uint64_t ht_seq_at_rest(uint64_t seq) { return (seq | 1) + 1; }
+
 static inline void ht_operation_end(const struct ht_operation *o) {
     if (o->shared)
         __atomic_fetch_sub(&o->lane->inside[o->parity], 1, __ATOMIC_SEQ_CST);
     else if (o->outermost)
-        __atomic_store_n(&o->lane->seq, o->lane->seq + 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&o->lane->seq, ht_seq_at_rest(o->lane->seq), __ATOMIC_RELEASE);
 }
 
 static inline void ht_operation_add(const struct ht_operation *o, uint64_t *counter, uint64_t n) {
