@@ -5,7 +5,9 @@
 #define _GNU_SOURCE
 #include "torture.h"
 
+#include <pthread.h>
 #include <setjmp.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 
 enum { STRIKES = 400, HANDLER_BYTES = 77 };
@@ -98,6 +100,37 @@ static int inside_on_alternate_stack(void) {
     return 3;
 }
 
+// The alternate stack lies above the one that is interrupted: comparing stack pointers tells nothing.
+static void *works_below(void *stack_above) {
+    stack_t stack = {.ss_sp = stack_above, .ss_size = sizeof own_stack};
+    sigaltstack(&stack, NULL);
+    sigset_t all;
+    sigemptyset(&all);
+    sigaddset(&all, SIGALRM);
+    pthread_sigmask(SIG_UNBLOCK, &all, NULL);
+    work_until_struck();
+    return NULL;
+}
+
+static int inside_on_stack_above(void) {
+    enum { BELOW = 256 << 10 };
+    char *both = mmap(NULL, BELOW + sizeof own_stack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    check(both != MAP_FAILED, "mmap");
+    sigset_t alarm;
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarm, NULL); // it strikes the thread alone
+    pthread_attr_t below;
+    pthread_attr_init(&below);
+    pthread_attr_setstack(&below, both, BELOW);
+    arm(SA_ONSTACK);
+    pthread_t thread;
+    check(!pthread_create(&thread, &below, works_below, both + BELOW), "a thread");
+    pthread_join(thread, NULL);
+    say("struck inside, on a stack above\n");
+    return 3;
+}
+
 // Each abandoned malloc may lose its block, and the tool one operation; the rest goes on.
 static int leaves(void) {
     may_leave = 1;
@@ -110,9 +143,13 @@ static int leaves(void) {
 
 int main(int argc, char **argv) {
     static const struct hazard all[] = {
-        HAZARD(outside), HAZARD(on_alternate_stack),
-        HAZARD(inside),  HAZARD(inside_on_alternate_stack),
-        HAZARD(leaves),  {0},
+        HAZARD(outside),
+        HAZARD(on_alternate_stack),
+        HAZARD(inside),
+        HAZARD(inside_on_alternate_stack),
+        HAZARD(inside_on_stack_above),
+        HAZARD(leaves),
+        {0},
     };
     return run_hazard(all, argc, argv);
 }
