@@ -146,12 +146,7 @@ class Running:
 
     def finish(self) -> Cost:
         """Wait for its end. A program that fails or hangs ends the bench: its figure would be of something else."""
-        try:
-            output, errors = self._process.communicate(timeout=TIMEOUT_S)
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            raise
+        output, errors = self._process.communicate(timeout=TIMEOUT_S)
         reports = self._recorder.finish() if self._recorder else []
         with open(self._report) as report:
             line = report.read().split()
@@ -167,6 +162,15 @@ class Running:
         """What its recorder has used so far, by the kernel's account."""
         return self._recorder.cpu_s() if self._recorder else 0.0
 
+    def kill(self) -> None:
+        """End it now, for nobody will `finish` it."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        with contextlib.suppress(OSError):  # it may have finished before
+            if self._recorder:
+                self._recorder.finish()
+
     def clear(self) -> None:
         """Remove what the run wrote."""
         for path in self.folder.iterdir():
@@ -180,6 +184,9 @@ def started(bench: Bench, form: Form, command: Sequence[str], **how: Any) -> Ite
     running = Running(bench, form, command, **how)
     try:
         yield running
+    except BaseException:
+        running.kill()
+        raise
     finally:
         running.clear()
 
