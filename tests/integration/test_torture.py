@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -306,3 +307,35 @@ def test_setuid(how: str, agent: Path, recorder: Path, folder: Path) -> None:
             assert how == "preloaded" or done.stderr == b""
             server.finish(PATIENCE_S)
         assert not list(place.glob("*.tide")) and not list(place.glob("profile*"))
+
+
+@pytest.fixture
+def small_cgroup() -> Iterator[Path]:
+    """A memory cgroup of 16 MiB; the path of the file that takes a pid. Skips where none can be made."""
+    for root, limit in (("memory", "memory.limit_in_bytes"), ("unified", "memory.max"), (".", "memory.max")):
+        group = Path("/sys/fs/cgroup") / root / f"heaptide-test-{os.getpid()}"
+        try:
+            group.mkdir()
+            (group / limit).write_text(str(16 << 20))
+        except OSError:
+            if group.exists():
+                group.rmdir()
+            continue
+        yield group / "cgroup.procs"
+        group.rmdir()
+        return
+    pytest.skip("no memory cgroup can be made here")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_in_a_small_cgroup(
+    mode: str, small_cgroup: Path, agent: Path, recorder: Path, folder: Path, tmp_path: Path
+) -> None:
+    """The books are charged to the program's own cgroup: they must leave it room."""
+    words = ["sh", "-c", f"echo $$ > {small_cgroup}; exec env LD_PRELOAD={agent} {folder}/children plain"]
+    with Server(recorder, tmp_path, "--output={name}.{pid}.tide") as server:
+        outcome = _run(words, [], {"HEAPTIDE_SOCKET": server.address, **MODES[mode]}, tmp_path)
+        server.finish(PATIENCE_S)
+    assert outcome == (12, b"plain\n", b"")
+    (capture,) = tmp_path.glob("*.tide")
+    assert _in_use(load(capture))[1] > 0
