@@ -90,6 +90,7 @@ static void *map(uint64_t bytes, int flags, int fd) {
 }
 
 void *ht_sys_map(size_t bytes) { return map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1); }
+void ht_sys_discard(void *memory, size_t bytes) { raw3(SYS_madvise, (long)memory, (long)bytes, MADV_DONTNEED); }
 void ht_sys_unmap(void *memory, size_t bytes) { raw3(SYS_munmap, (long)memory, (long)bytes, 0); }
 
 void *ht_sys_map_wiped_on_fork(size_t bytes) {
@@ -225,11 +226,10 @@ long ht_sys_listen(const char *address) {
     if (fd < 0) return fd;
     long r = raw3(SYS_bind, fd, (long)&a, n);
     if (r == 0) r = raw3(SYS_listen, fd, 4096, 0);
-    if (r < 0) {
-        ht_sys_close((int)fd);
-        return r;
-    }
-    return fd;
+    if (r == 0 && fd < 3)
+        r = raw3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3); // a program whose standard descriptors are closed
+    if (r != 0) ht_sys_close((int)fd);
+    return r ? r : fd;
 }
 
 // ---- A process beside this one ----------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ static void open_gate(struct ht_books *b) {
 static bool start(const struct ht_books_plan *p, const char *address) {
     struct ht_books *b = ht_books_create(p);
     if (!b) return false;
-    bool ready = ht_stacks_init(b) && ht_live_init(p->mode, !b->starts_disarmed);
+    bool ready = ht_stacks_init() && ht_live_init(p->mode, !b->starts_disarmed);
     if (address && (!ht_options.mmap.set || ht_options.mmap.value)) ht_mapping_on = ht_mapping_init();
     if (ready && address) ready = ht_books_hand_over(b, address) == 0;
     if (!ready) {
@@ -71,11 +71,19 @@ static bool start(const struct ht_books_plan *p, const char *address) {
     return true;
 }
 
+static void begin_fork_child(void);
+
+static void follow_forks(void) {
+    static bool done;
+    if (!done) done = pthread_atfork(NULL, NULL, begin_fork_child) == 0;
+}
+
 bool ht_agent_start_private(void) {
     struct ht_books_plan p;
     if (ht_books_now() || !prepare()) return false;
     ht_stacks_keep();
     plan(&p, false, false);
+    follow_forks();
     return start(&p, NULL);
 }
 
@@ -211,6 +219,7 @@ static bool start_shared(void) {
 __attribute__((constructor)) static void begin(void) {
     ht_real_init();
     ht_mapping_find_next();
+    ht_real_find_allocator();
     ht_options_read(&ht_options);
     if (is_switched_off()) {
         ht_options = (struct ht_options){0};
@@ -229,7 +238,7 @@ __attribute__((constructor)) static void begin(void) {
     if (!ht_books_now()) return;
     ht_modules_log_all();
     if (!follows_children()) leave_executed_children_alone();
-    pthread_atfork(NULL, NULL, begin_fork_child);
+    follow_forks();
 }
 
 __attribute__((destructor)) static void end(void) { ht_heapprofile_end(); }

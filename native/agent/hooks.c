@@ -19,6 +19,7 @@ typedef int main_function(int, char **, char **);
 static main_function *real_main;
 
 static int main_and_mark(int argc, char **argv, char **envp) {
+    atexit(ht_agent_shutdown_begins); // for exits from within the C library (err, error): being last it comes first
     int status = real_main(argc, argv, envp);
     ht_agent_shutdown_begins();
     return status;
@@ -43,6 +44,6 @@ HT_EXPORT int dlclose(void *handle) {
     static int (*next)(void *);
     if (!next) next = (int (*)(void *))dlsym(RTLD_NEXT, "dlclose");
     int failed = next(handle);
-    if (ht_books_now()) ht_modules_closed();
+    ht_modules_closed();
     return failed;
 }

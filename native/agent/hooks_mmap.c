@@ -61,10 +61,21 @@ HT_EXPORT void *mmap(void *where, size_t bytes, int protection, int flags, int f
 }
 HT_EXPORT void *mmap64(void *, size_t, int, int, int, off_t) __attribute__((alias("mmap")));
 
+// Takes what is recorded in a range that is about to go. Of very many pieces all but the last few are counted at once.
+static void take_all(uint64_t start, uint64_t bytes, struct ht_mapping_taken *ret) {
+    ht_mapping_take(start, bytes, ret);
+    while (ret->count == HT_MAPPING_PIECES) {
+        ht_mapping_taken_is_free(ret);
+        ht_mapping_take(start, bytes, ret);
+    }
+}
+
+static bool is_range(uint64_t start, size_t bytes) { return bytes && !(start & 4095); } // else the kernel refuses
+
 HT_EXPORT int munmap(void *where, size_t bytes) {
-    if (ht_likely(!ht_mapping_on)) return do_munmap(where, bytes);
-    struct ht_mapping_taken taken;
-    ht_mapping_take((uint64_t)(uintptr_t)where, whole_pages(bytes), &taken);
+    struct ht_mapping_taken taken = {0};
+    uint64_t start = (uint64_t)(uintptr_t)where;
+    if (ht_unlikely(ht_mapping_on && is_range(start, bytes))) take_all(start, whole_pages(bytes), &taken);
     int failed = do_munmap(where, bytes);
     if (failed)
         ht_mapping_put_back(&taken);

@@ -57,8 +57,9 @@ static bool map_put(uint64_t address, const struct ht_block *what) {
     void *leaf = leaf_of(address, true);
     if (!leaf || what->id > HT_MAP_ID_MASK) return false;
     if (ht_page_map.wide) {
-        ((uint64_t *)leaf)[entry_index(address)] = what->size << HT_MAP_ID_BITS | what->id;
-        return what->size >> (64 - HT_MAP_ID_BITS) == 0;
+        bool fits = what->size >> (64 - HT_MAP_ID_BITS) == 0;
+        if (fits) ((uint64_t *)leaf)[entry_index(address)] = what->size << HT_MAP_ID_BITS | what->id;
+        return fits;
     }
     uint32_t *entry = (uint32_t *)leaf + entry_index(address);
     size_t slack = usable(address) - what->size;
@@ -93,10 +94,11 @@ static void map_remove(uint64_t address) {
     *entry = 0;
 }
 
-static void drop_leaves(void) {
-    for (uint32_t i = 0; i < leaf_count && i < LEAVES_NOTED; i++)
-        ht_sys_unmap(ht_page_map.root[leaf_noted[i]], leaf_bytes());
-    leaf_count = 0;
+static void empty_leaves(void) {
+    for (uint32_t i = 0; i < leaf_count && i < LEAVES_NOTED; i++) {
+        void *leaf = ht_page_map.root[leaf_noted[i]];
+        if (leaf) ht_sys_discard(leaf, leaf_bytes());
+    }
 }
 
 // Is what we believe of the allocator's block heads true here? Small, large and mapped blocks must agree.
@@ -112,10 +114,10 @@ static bool sizes_are_in_heads(void) {
 }
 
 static bool map_init(void) {
-    if (ht_page_map.root) { // a fork child: the parent's blocks are not ours
-        drop_leaves();
-        ht_sys_unmap(ht_page_map.root, sizeof(void *) << HT_ROOT_BITS);
-        ht_table_deinit(&odd);
+    if (ht_page_map.root) { // a fork child, or another recording: the blocks so far are not its own
+        empty_leaves();
+        ht_table_empty(&odd);
+        return true;
     }
     ht_page_map.wide = !ht_real_is_libc() || !ht_real.malloc_usable_size;
     ht_page_map.shift = ht_page_map.wide ? 4 : 5;
@@ -128,7 +130,7 @@ static bool map_init(void) {
 
 // ---- Sampled: a table ---------------------------------------------------------------------------------------------------
 
-enum { SAMPLED_BITS = 15, FILTER_FULL = 255 };
+enum { SAMPLED_BITS = 18, FILTER_FULL = 255 };
 static struct ht_table sampled;
 
 static void filter_add(uint8_t *count, int change) {
@@ -149,7 +151,10 @@ bool ht_live_init(enum ht_mode mode, bool armed) {
     exact = mode == HT_MODE_EXACT;
     if (armed) ht_live_arm();
     if (exact) return map_init();
-    if (sampled.keys) ht_table_deinit(&sampled); // a fork child; the filter's old counts do no harm
+    if (sampled.keys) { // as above; the filter's old counts do no harm
+        ht_table_empty(&sampled);
+        return true;
+    }
     if (!ht_table_init(&sampled, SAMPLED_BITS)) return false;
     ht_memory_used(HT_MEMORY_LIVE, (int64_t)(sizeof(struct ht_block) + sizeof(uint64_t)) << SAMPLED_BITS);
     return true;

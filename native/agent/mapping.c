@@ -111,8 +111,10 @@ void ht_mapping_put_back(const struct ht_mapping_taken *taken) {
 }
 
 void ht_mapping_take(uint64_t start, uint64_t bytes, struct ht_mapping_taken *ret) {
+    struct ht_books *b = ht_books_now();
     ret->count = 0;
-    if (!ht_books_now() || !try_lock()) return;
+    if (!b) return;
+    if (!try_lock()) return ht_books_lose(b, HT_LOSS_MAPPING, 1);
     cut(start, start + bytes, ret);
     unlock();
 }
@@ -126,7 +128,7 @@ void ht_mapping_added(uint64_t start, uint64_t bytes, const struct ht_caller *ca
     }
     struct ht_mapping_piece piece = {start, start + bytes, 0, true};
     piece.id = ht_stacks_capture_mapping(b, ht_thread_now(b), caller);
-    if (add_region(&piece))
+    if (piece.id >= HT_FIRST_STACK_ID && add_region(&piece))
         count(&piece, true);
     else
         ht_books_lose(b, HT_LOSS_MAPPING, 1);

@@ -73,6 +73,7 @@ static inline int64_t walk(struct ht_memo *m, const struct ht_caller *from, stru
         if (ht_unlikely(cfa & 7 || cfa <= sp)) return CANNOT;
         int64_t bp_at = rule_bp(rule);
         if (bp_at) {
+            if (ht_unlikely(bp_at == SAVED_AT_BP)) bp_matters(m, fresh, saved, bp);
             saved = (struct saved_bp){ht_unlikely(bp_at == SAVED_AT_BP) ? bp : cfa + (uint64_t)bp_at, fresh};
             bp = ht_load(saved.at);
         }

@@ -59,16 +59,26 @@ static inline bool ht_memo_same_state(const struct ht_memo *m, uint32_t i, uint6
     return m->frame[i].sp == sp && m->frame[i].pc == pc && (!m->rest[i].bp_matters || m->rest[i].bp == bp);
 }
 
+// The same where a frame depends on more than return addresses: word by word in the order of the walk itself, for a word
+// further in may have decided where the next one lies.
+static inline bool ht_memo_still_true_by_all(const struct ht_memo *m, uint32_t count) {
+    for (uint32_t i = count; i-- > 0;) {
+        if (ht_load(m->frame[i].sp - 8) != m->frame[i].pc) return false;
+        for (uint32_t c = m->rest[i].checks; c-- > (i ? m->rest[i - 1].checks : 0);)
+            if (ht_load(m->check[c].address) != m->check[c].value) return false;
+    }
+    return true;
+}
+
 // Do the words that frames [0, count) depend on still hold what they held?
 static inline bool ht_memo_still_true(const struct ht_memo *m, uint32_t count) {
+    if (ht_unlikely(m->rest[count - 1].checks)) return ht_memo_still_true_by_all(m, count);
     const struct ht_memo_frame *f = m->frame + count;
     if (count & 1 && (f--, ht_load(f->sp - 8) != f->pc)) return false;
     for (; f > m->frame; f -= 2) { // two a turn: each is three loads and a test
         if (ht_unlikely(ht_load(f[-1].sp - 8) != f[-1].pc)) return false;
         if (ht_unlikely(ht_load(f[-2].sp - 8) != f[-2].pc)) return false;
     }
-    for (uint32_t i = m->rest[count - 1].checks; i-- > 0;)
-        if (ht_unlikely(ht_load(m->check[i].address) != m->check[i].value)) return false;
     return true;
 }
 

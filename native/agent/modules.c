@@ -29,7 +29,8 @@ struct module {
 enum { MODULES = 4096 };
 static struct module *modules;
 static uint32_t module_count; // entries below are complete
-static uint32_t busy;         // one thread at a time adds; the others come again
+static uint32_t last_number;
+static uint32_t busy; // one thread at a time adds; the others come again
 static uint64_t salt;
 static char main_path[4096]; // read at the start: a program may be gone before the recorder can ask for it
 
@@ -43,7 +44,7 @@ uint64_t ht_modules_salt(void) { return __atomic_load_n(&salt, __ATOMIC_RELAXED)
 
 static bool is_known(uint64_t start) {
     for (uint32_t n = __atomic_load_n(&module_count, __ATOMIC_ACQUIRE); n-- > 0;)
-        if (modules[n].start == start && !modules[n].closed) return true;
+        if (!__atomic_load_n(&modules[n].closed, __ATOMIC_ACQUIRE) && modules[n].start == start) return true;
     return false;
 }
 
@@ -125,19 +126,36 @@ static bool reuses_addresses(const struct object *o) {
     return false;
 }
 
+// Of the closed ones that lie there, if any, else the next: a program may open and close libraries for ever.
+static uint32_t place_for(const struct object *o) {
+    uint32_t n = module_count, any_closed = MODULES;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!modules[i].closed) continue;
+        if (modules[i].start < o->end && o->start < modules[i].end) return i;
+        any_closed = i;
+    }
+    return n < MODULES ? n : any_closed;
+}
+
+static void put_module(uint32_t place, const struct object *o, uint32_t number) {
+    struct module *m = &modules[place];
+    m->start = o->start, m->end = o->end, m->number = number; // closed as yet, or beyond the count: nobody looks
+    __atomic_store_n(&m->closed, false, __ATOMIC_RELEASE);
+    if (place == module_count) __atomic_store_n(&module_count, place + 1, __ATOMIC_RELEASE);
+}
+
 static bool add(const struct object *o) {
     struct ht_books *b = ht_books_now();
     if (!b || !b->header->log_size || !b->control) return true;
     if (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) return false;
-    uint32_t n = module_count;
+    uint32_t place = place_for(o);
     bool done = is_known(o->start);
-    if (!done && n < MODULES && log_module(b, o, n + 1)) {
-        if (reuses_addresses(o)) {
+    if (!done && place < MODULES && log_module(b, o, last_number + 1)) {
+        if (reuses_addresses(o) || place < module_count) {
             __atomic_fetch_add(&salt, 1, __ATOMIC_RELAXED);
             ht_unwind_flush(); // and with it what threads remember
         }
-        modules[n] = (struct module){o->start, o->end, n + 1, false};
-        __atomic_store_n(&module_count, n + 1, __ATOMIC_RELEASE);
+        put_module(place, o, ++last_number);
         done = true;
     }
     __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
@@ -208,6 +226,12 @@ void ht_modules_lookup(uint64_t pc, struct ht_module_lookup *ret) {
     if (!ret->known && object_from_memory(&f, &o)) ret->known = add(&o);
 }
 
+uint64_t ht_modules_start_of(uint64_t pc) {
+    struct found_object f;
+    bool found = find_object && find_object((void *)(uintptr_t)pc, &f) == 0;
+    return found ? (uint64_t)(uintptr_t)f.start : 0;
+}
+
 static int log_one(struct dl_phdr_info *info, size_t size, void *data) {
     (void)size, (void)data;
     struct object o = {.bias = info->dlpi_addr,
@@ -223,6 +247,7 @@ void ht_modules_log_all(void) { dl_iterate_phdr(log_one, NULL); }
 
 void ht_modules_forget(void) {
     __atomic_store_n(&module_count, 0, __ATOMIC_RELEASE);
+    last_number = 0;
     __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
 }
 

@@ -20,6 +20,9 @@ void ht_modules_closed(void);  // after a dlclose
 // Lock-free, allocates nothing. `pc` may be any address.
 void ht_modules_lookup(uint64_t pc, struct ht_module_lookup *ret);
 
+// Where the object that holds `pc` begins; 0: none, or it cannot be known without a lock.
+uint64_t ht_modules_start_of(uint64_t pc);
+
 // Changes when an address may have begun to mean another function than before: stacks are numbered anew then.
 uint64_t ht_modules_salt(void);
 

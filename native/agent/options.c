@@ -41,7 +41,7 @@ static int unit_shift(const char *unit) { // K, KB, KiB, M ...: powers of 1024, 
 static bool read_SIZE(const char *text, struct ht_option_number *ret) {
     const char *end = read_digits(text, &ret->value);
     int shift = end ? unit_shift(end) : -1;
-    ret->set = shift >= 0 && ret->value > 0 && ret->value < 1ll << 40;
+    ret->set = shift >= 0 && ret->value > 0 && ret->value <= (1ll << 40) >> shift;
     if (ret->set) ret->value <<= shift;
     return ret->set;
 }

@@ -19,7 +19,9 @@ static volatile size_t arena_used;
 static volatile bool resolving, resolved;
 
 static void *arena_take(size_t alignment, size_t bytes) {
-    size_t start = (arena_used + 16 + alignment - 1) & ~(alignment - 1);
+    if (!alignment || alignment > ARENA_BYTES || alignment & (alignment - 1)) return NULL;
+    uint64_t base = (uint64_t)(uintptr_t)arena;
+    size_t start = (size_t)(((base + arena_used + 16 + alignment - 1) & ~(uint64_t)(alignment - 1)) - base);
     if (bytes > ARENA_BYTES || start + bytes > ARENA_BYTES) return NULL;
     memcpy(arena + start - sizeof bytes, &bytes, sizeof bytes);
     arena_used = start + bytes;
@@ -86,6 +88,17 @@ struct ht_real ht_real = {
     .malloc_usable_size = boot_usable,
 };
 
+static const void *object_of(const void *function) {
+    Dl_info info;
+    return function && dladdr(function, &info) ? info.dli_fbase : NULL;
+}
+
+static bool is_in_libc(const void *function) { // gnu_get_libc_version is in libc alone
+    return object_of(function) == object_of(dlsym(RTLD_NEXT, "gnu_get_libc_version"));
+}
+
+bool ht_real_is_libc_reallocarray;
+
 // A function that even the C library lacks cannot have been called by its callers either; NULL says so.
 void ht_real_init(void) {
     if (resolved || resolving) return;
@@ -105,36 +118,48 @@ void ht_real_init(void) {
     next.free_sized = dlsym(RTLD_NEXT, "free_sized");
     next.free_aligned_sized = dlsym(RTLD_NEXT, "free_aligned_sized");
     ht_real = next;
+    ht_real_is_libc_reallocarray = next.reallocarray && is_in_libc((const void *)(uintptr_t)next.reallocarray);
     resolved = true;
     resolving = false;
 }
 
 // ---- Whose function is it? ------------------------------------------------------------------------------------------------
 
-static const void *object_of(const void *function) {
-    Dl_info info;
-    return function && dladdr(function, &info) ? info.dli_fbase : NULL;
-}
-
 bool ht_real_same_object(const void *function) {
     ht_real_init();
     return object_of(function) == object_of((const void *)(uintptr_t)ht_real.malloc);
 }
 
-bool ht_real_is_libc(void) { // gnu_get_libc_version is in libc alone
-    return ht_real_same_object(dlsym(RTLD_NEXT, "gnu_get_libc_version"));
+bool ht_real_is_libc(void) {
+    ht_real_init();
+    return is_in_libc((const void *)(uintptr_t)ht_real.malloc);
 }
 
-bool ht_real_is_allocator(uint64_t pc) {
-    static const void *allocator;
-    static bool known;
-    if (!known) {
-        const void *object = object_of((const void *)(uintptr_t)ht_real.malloc);
-        allocator = ht_real_is_libc() ? NULL : object;
-        known = true;
+// The range of the next allocator's object, when that is not the C library. Found once: whoever maps memory may hold the
+// allocator's own lock, under which the loader must not be asked anything.
+static struct { uint64_t start, end; } allocator;
+
+static int note_allocator(struct dl_phdr_info *info, size_t size, void *data) {
+    (void)size;
+    uint64_t pc = (uint64_t)(uintptr_t)ht_real.malloc, low = ~0ull, high = 0;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type != PT_LOAD) continue;
+        uint64_t start = info->dlpi_addr + p->p_vaddr;
+        if (start < low) low = start;
+        if (start + p->p_memsz > high) high = start + p->p_memsz;
     }
-    return allocator && object_of((const void *)(uintptr_t)pc) == allocator;
+    if (pc < low || pc >= high) return 0;
+    allocator.start = low, allocator.end = high;
+    return *(bool *)data = true;
 }
+
+void ht_real_find_allocator(void) {
+    bool found = false;
+    if (!ht_real_is_libc()) dl_iterate_phdr(note_allocator, &found);
+}
+
+bool ht_real_is_allocator(uint64_t pc) { return pc - allocator.start < allocator.end - allocator.start; }
 
 // A library that was opened with RTLD_LOCAL is not in the global scope that RTLD_NEXT searches; its own scope holds what it
 // was linked with.
@@ -149,6 +174,5 @@ static void *find_in_scope_of(const char *symbol, const void *caller) {
 }
 
 void *ht_real_find(const char *symbol, const void *caller) {
-    void *function = dlsym(RTLD_NEXT, symbol);
-    return function ? function : find_in_scope_of(symbol, caller);
+    return caller ? find_in_scope_of(symbol, caller) : dlsym(RTLD_NEXT, symbol);
 }

@@ -23,19 +23,23 @@ struct ht_real {
 };
 extern struct ht_real ht_real;
 
+extern bool ht_real_is_libc_reallocarray; // the next reallocarray is the C library's
+
 void ht_real_init(void);
 
 // Blocks handed out while dlsym itself allocates. They are never given back.
 bool ht_is_bootstrap(const void *block);
 size_t ht_bootstrap_usable(const void *block);
 
-// Does the address lie in the object of the next allocator? Not where that is the C library.
+// Does the address lie in the object of the next allocator? Not where that is the C library. Asks nobody: the constructor
+// has found it.
+void ht_real_find_allocator(void);
 bool ht_real_is_allocator(uint64_t pc);
 
 // Is the next allocator the C library's own? Then blocks lie at least 32 bytes apart.
 bool ht_real_is_libc(void);
 
-// The next definition of a symbol after ours, or the one that the caller's own object would use; NULL: none.
+// The next definition of a symbol after ours, or with `caller` the one that the caller's own object would use; NULL: none.
 void *ht_real_find(const char *symbol, const void *caller);
 // Does the function belong to the same object as the next malloc? (Then it does not come back through malloc.)
 bool ht_real_same_object(const void *function);

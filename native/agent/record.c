@@ -139,8 +139,7 @@ static void add_mapping(struct ht_books *b, const struct ht_operation *o, void *
 void ht_record_mapping(struct ht_books *b, uint32_t id, uint64_t bytes, bool is_object, bool allocated) {
     struct ht_thread *t = ht_thread_now(b);
     struct ht_operation o;
-    id = ht_books_ensure(b, lane_of(b, t), id);
-    if (!id) return;
+    if (ht_books_ensure(b, lane_of(b, t), id) != id) return ht_books_lose(b, HT_LOSS_MAPPING, 1); // never among blocks
     ht_operation_begin(b, t, &o);
     uint64_t *c = ht_books_counter(b, o.lane, o.buffer, id);
     add_mapping(b, &o, allocated ? c : c + 2, bytes, is_object);

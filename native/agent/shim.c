@@ -18,6 +18,7 @@ HT_EXPORT void *malloc(size_t size) {
 
 HT_NOINLINE void *ht_shim_malloc_slow(size_t size) {
     struct ht_caller caller = HT_CALLER();
+    ht_tls.entries++;
     void *block = ht_real.malloc(ht_shim_ask(size));
     if (!ht_shim_forwards(size)) ht_record_alloc_inline(block, size, &caller);
     return block;
@@ -36,6 +37,7 @@ HT_NOINLINE void ht_shim_free_slow(void *block) {
 
 static HT_NOINLINE void *calloc_slow(size_t count, size_t each) {
     struct ht_caller caller = HT_CALLER();
+    ht_tls.entries++;
     size_t size;
     if (__builtin_mul_overflow(count, each, &size)) return ht_real.calloc(count, each);
     size_t ask = ht_shim_ask(size);
@@ -88,6 +90,8 @@ HT_EXPORT void *reallocarray(void *old, size_t count, size_t each) {
         errno = ENOMEM;
         return NULL;
     }
+    // The C library's own calls realloc by name, and so whichever realloc the program uses: ours, or one in front of ours.
+    if (ht_likely(ht_real.reallocarray && ht_real_is_libc_reallocarray)) return ht_real.reallocarray(old, count, each);
     if (ht_likely(!*ht_filter_of(old) && ht_shim_forwards(size))) return ht_real.realloc(old, size);
     return realloc_slow(old, size);
 }
@@ -96,6 +100,7 @@ HT_EXPORT void *reallocarray(void *old, size_t count, size_t each) {
 
 static HT_NOINLINE int posix_memalign_slow(void **ret, size_t alignment, size_t size) {
     struct ht_caller caller = HT_CALLER();
+    ht_tls.entries++;
     int failed = ht_real.posix_memalign(ret, alignment, ht_shim_ask(size));
     if (!failed) ht_shim_allocated(*ret, size, &caller);
     return failed;
@@ -108,6 +113,7 @@ HT_EXPORT int posix_memalign(void **ret, size_t alignment, size_t size) {
 
 static HT_NOINLINE void *aligned_slow(size_t alignment, size_t size, void *(*next)(size_t, size_t)) {
     struct ht_caller caller = HT_CALLER();
+    ht_tls.entries++;
     void *block = next(alignment, ht_shim_ask(size));
     ht_shim_allocated(block, size, &caller);
     return block;
@@ -125,6 +131,7 @@ HT_EXPORT void *memalign(size_t alignment, size_t size) {
 
 static HT_NOINLINE void *page_aligned_slow(size_t size, void *(*next)(size_t)) {
     struct ht_caller caller = HT_CALLER();
+    ht_tls.entries++;
     void *block = next(size);
     ht_shim_allocated(block, size, &caller);
     return block;

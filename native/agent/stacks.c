@@ -23,9 +23,14 @@ struct level {
 static struct level levels[LEVELS];
 static uint32_t level_count;
 static uint32_t adding_level;
+static uint32_t new_chunk_busy; // see take_room
 
 static bool add_level(void) {
     if (level_count == LEVELS || __atomic_exchange_n(&adding_level, 1, __ATOMIC_ACQUIRE)) return false;
+    if (level_count == LEVELS) { // another thread was faster
+        __atomic_store_n(&adding_level, 0, __ATOMIC_RELEASE);
+        return false;
+    }
     struct level *l = &levels[level_count];
     uint64_t size = 1ull << (FIRST_BITS + LEVEL_GROWS_BITS * level_count);
     l->entries = ht_sys_map(size * sizeof(struct entry));
@@ -39,15 +44,14 @@ static bool add_level(void) {
     return l->entries != NULL;
 }
 
-bool ht_stacks_init(struct ht_books *b) {
-    (void)b;
+// Emptied, not unmapped: another thread may still be in an operation of the recording before.
+bool ht_stacks_init(void) {
+    adding_level = 0, new_chunk_busy = 0; // a fork may have copied them taken
     for (uint32_t i = 0; i < level_count; i++) {
-        uint64_t bytes = (levels[i].mask + 1) * sizeof(struct entry);
-        ht_sys_unmap(levels[i].entries, bytes);
-        ht_memory_used(HT_MEMORY_STACKS, -(int64_t)bytes);
+        ht_sys_discard(levels[i].entries, (levels[i].mask + 1) * sizeof(struct entry));
+        levels[i].used = 0;
     }
-    level_count = 0, adding_level = 0;
-    return add_level();
+    return level_count || add_level();
 }
 
 static uint32_t find_in(const struct level *l, struct ht_stack_hash h) {
@@ -112,7 +116,6 @@ enum { KEEP_CHUNK = 1 << 20, KEEP_IDS = 1 << 20 };
 static struct ht_kept_stack **kept;
 static char *chunk;
 static uint64_t chunk_used; // a place in `chunk`, taken by adding
-static uint32_t new_chunk_busy;
 
 void ht_stacks_keep(void) {
     if (!kept) kept = ht_sys_map(KEEP_IDS * sizeof *kept);
@@ -214,6 +217,7 @@ static inline uint32_t capture_by_memo(struct ht_books *b, struct ht_thread *t, 
     uint32_t known = ht_memo_known(m, caller);
     if (known) return known;
     if (ht_unlikely(!ht_memo_capture(m, caller, &t->scratch))) return capture_by_walk(b, t, caller, 0);
+    if (ht_unlikely(!m->count)) return lose(b, HT_LOSS_NO_MEMORY, HT_ID_NO_STACK);
     struct ht_memo_rest *leaf = &m->rest[m->count - 1];
     if (leaf->id) return leaf->id;
     struct ht_stack_hash h = not_zero((struct ht_stack_hash){leaf->hash[0], leaf->hash[1]});

@@ -20,6 +20,11 @@ void ht_table_deinit(struct ht_table *t) {
     *t = (struct ht_table){0};
 }
 
+void ht_table_empty(struct ht_table *t) {
+    uint64_t capacity = (t->bucket_mask + 1) * BUCKET;
+    ht_sys_discard(t->keys, capacity * sizeof *t->keys);
+}
+
 static uint64_t bucket_of(const struct ht_table *t, uint64_t address, int which) {
     uint64_t h = (address >> 3) * (which ? 0xc2b2ae3d27d4eb4full : 0x9e3779b97f4a7c15ull);
     return (h >> 24 & t->bucket_mask) * BUCKET;

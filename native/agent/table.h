@@ -21,6 +21,7 @@ struct ht_table {
 
 bool ht_table_init(struct ht_table *t, unsigned capacity_bits);
 void ht_table_deinit(struct ht_table *t);
+void ht_table_empty(struct ht_table *t);                                               // while others may be reading it
 bool ht_table_put(struct ht_table *t, uint64_t address, const struct ht_block *block); // false: both buckets are full
 bool ht_table_find(const struct ht_table *t, uint64_t address, struct ht_block *ret);
 void ht_table_remove(struct ht_table *t, uint64_t address);

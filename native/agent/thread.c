@@ -14,9 +14,14 @@ static uint32_t free_list_busy;
 static bool try_lock(void) { return !__atomic_exchange_n(&free_list_busy, 1, __ATOMIC_ACQUIRE); }
 static void unlock(void) { __atomic_store_n(&free_list_busy, 0, __ATOMIC_RELEASE); }
 
-// The thread ends. Destructors that come after this one may allocate again: then it starts anew.
+// Destructors are run in rounds, at most so many. The state stays until the last one, for other destructors may allocate. What is
+// freed after that (by the C library itself) finds no state and is counted in the shared lane: nobody would give it back.
+enum { ROUNDS = 4 }; // PTHREAD_DESTRUCTOR_ITERATIONS
+
 static void thread_ends(void *data) {
     struct ht_thread *t = data;
+    if (++ht_tls.ends < ROUNDS && pthread_setspecific(key, t) == 0) return;
+    ht_tls.ends = ROUNDS;
     ht_tls.thread = NULL;
     ht_tls.left = 0;
     ht_tls.interval = 0;
@@ -46,6 +51,7 @@ void ht_threads_after_fork(void) {
 
 static HT_COLD struct ht_thread *make_thread(void) {
     struct ht_thread *t = NULL;
+    if (ht_tls.ends == ROUNDS) return NULL;
     if (try_lock()) {
         t = free_list;
         if (t) free_list = t->next_free;

@@ -13,6 +13,8 @@ struct ht_tls {
     uint64_t interval; // the mean interval `left` was drawn with; 0: nothing drawn yet
     uint64_t random;   // the generator's state; 0: not seeded
     struct ht_thread *thread;
+    uint32_t entries; // into the slow paths of malloc and its like; see shim_cxx.c
+    uint32_t ends;    // how often this thread's end was announced
 };
 extern __thread struct ht_tls ht_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
 

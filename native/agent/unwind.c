@@ -15,10 +15,11 @@ static bool push_pc(struct ht_unwind_scratch *s, uint64_t pc) {
     return true;
 }
 
-// One step by the frame pointer where there is no table; only within the thread's own stack and into known code.
-static HT_COLD bool guess(struct ht_caller *at, struct ht_unwind_scratch *s) {
+// One step by the frame pointer where there is no table; only within the thread's own stack and into known code. What follows
+// is as trustworthy as that pointer was: *ret_end is where its stack ends, and nothing beyond is read.
+static HT_COLD bool guess(struct ht_caller *at, struct ht_unwind_scratch *s, uint64_t *ret_end) {
     uint64_t end = ht_sys_stack_end(at->sp);
-    if (!end || at->bp & 7 || at->bp < at->sp || at->bp + 16 > end) return false;
+    if (!end || at->bp & 7 || at->bp < at->sp || at->bp > end - 16) return false;
     uint64_t pc = ht_load(at->bp + 8);
     struct ht_module_lookup module;
     ht_modules_lookup(pc - 1, &module);
@@ -26,7 +27,13 @@ static HT_COLD bool guess(struct ht_caller *at, struct ht_unwind_scratch *s) {
     *at = (struct ht_caller){.pc = pc, .sp = at->bp + 16, .bp = ht_load(at->bp)};
     s->flags |= HT_STACK_GUESSED;
     s->guesses++;
+    *ret_end = end;
     return true;
+}
+
+// May a word of the stack be read? Before any guess the tables are believed.
+static inline bool is_readable(const struct ht_caller *at, uint64_t address, uint64_t end) {
+    return ht_likely(!end) || (address >= at->sp && address <= end - 8 && !(address & 7));
 }
 
 static HT_COLD void walk_with_all_registers(const struct ht_caller *from, struct ht_unwind_scratch *s);
@@ -34,6 +41,7 @@ static HT_COLD void walk_with_all_registers(const struct ht_caller *from, struct
 void ht_unwind(const struct ht_caller *from, struct ht_unwind_scratch *s) {
     struct ht_caller at = *from;
     bool interrupted = false; // at.pc is an interrupted pc and no return address
+    uint64_t end = 0;         // of the stack, once a step was guessed
     s->depth = 0, s->flags = 0, s->guesses = 0;
     push_pc(s, at.pc);
     for (;;) {
@@ -42,18 +50,24 @@ void ht_unwind(const struct ht_caller *from, struct ht_unwind_scratch *s) {
         switch (rule_kind(rule)) {
         case RULE_SP: cfa = at.sp + (uint64_t)rule_cfa(rule); break;
         case RULE_BP: cfa = at.bp + (uint64_t)rule_cfa(rule); break;
-        case RULE_BP_DEREF: cfa = ht_load(at.bp + (uint64_t)rule_cfa(rule)); break;
+        case RULE_BP_DEREF:
+            cfa = at.bp + (uint64_t)rule_cfa(rule);
+            cfa = is_readable(&at, cfa, end) ? ht_load(cfa) : 0;
+            break;
         case RULE_SIGNAL:
+            if (end) return; // a guess that led into a signal's trampoline is none
             ht_sys_signal_context(at.sp, &s->registers);
             at = (struct ht_caller){s->registers.r[HT_REG_PC], s->registers.r[HT_REG_SP], s->registers.r[HT_REG_BP]};
             s->flags |= HT_STACK_SIGNAL;
             interrupted = true;
             if (!push_pc(s, at.pc + 1)) return;
             continue;
-        case RULE_COMPLEX: walk_with_all_registers(from, s); return;
+        case RULE_COMPLEX:
+            if (!end) walk_with_all_registers(from, s);
+            return;
         case RULE_OUTERMOST: return;
         default:
-            if (!guess(&at, s)) {
+            if (!guess(&at, s, &end)) {
                 s->flags |= HT_STACK_NO_CFI;
                 return;
             }
@@ -61,12 +75,14 @@ void ht_unwind(const struct ht_caller *from, struct ht_unwind_scratch *s) {
             if (!push_pc(s, at.pc)) return;
             continue;
         }
-        if (ht_unlikely(cfa & 7 || cfa <= at.sp)) { // stacks grow down: this table is wrong here
+        if (ht_unlikely(cfa & 7 || cfa <= at.sp ||
+                        !is_readable(&at, cfa - 8, end))) { // stacks grow down: this table is wrong here
             s->flags |= HT_STACK_NO_CFI;
             return;
         }
         int64_t bp = rule_bp(rule);
-        if (bp) at.bp = ht_load(bp == SAVED_AT_BP ? at.bp : cfa + (uint64_t)bp);
+        uint64_t saved = bp == SAVED_AT_BP ? at.bp : cfa + (uint64_t)bp;
+        if (bp) at.bp = is_readable(&at, saved, end) ? ht_load(saved) : 0;
         at.pc = ht_load(cfa - 8);
         at.sp = cfa;
         interrupted = false;
@@ -118,14 +134,8 @@ static bool step_out(struct ht_registers *r, bool *interrupted, struct ht_unwind
     uint64_t look = r->r[HT_REG_PC] - !*interrupted;
     ht_modules_lookup(look, &module);
     if (!module.eh_frame_hdr || ht_cfi_find(module.eh_frame_hdr, look, &s->cfi, &s->frame) != HT_CFI_FOUND) {
-        struct ht_caller at = {r->r[HT_REG_PC], r->r[HT_REG_SP], r->r[HT_REG_BP]};
-        *interrupted = false;
-        if (!guess(&at, s)) {
-            s->flags |= HT_STACK_NO_CFI;
-            return false;
-        }
-        r->r[HT_REG_PC] = at.pc, r->r[HT_REG_SP] = at.sp, r->r[HT_REG_BP] = at.bp;
-        return true;
+        s->flags |= HT_STACK_NO_CFI; // no guess here: the other registers would be guesses too
+        return false;
     }
     *interrupted = s->frame.signal_frame;
     if (s->frame.signal_frame) {
