@@ -116,8 +116,8 @@ static bool read_length(const uint8_t **p, const uint8_t **ret_end) {
 
 static bool read_augmentation(const uint8_t *text, const uint8_t **p, struct cie *c) {
     if (*text != 'z') return *text == 0;
-    uleb(p); // the length of the data: the letters say the same
-    uint64_t unused;
+    uint64_t unused, length = uleb(p);
+    const uint8_t *end = *p + length;
     for (text++; *text; text++) switch (*text) {
         case 'R': c->fde_encoding = *(*p)++; break;
         case 'L': (*p)++; break;
@@ -127,8 +127,9 @@ static bool read_augmentation(const uint8_t *text, const uint8_t **p, struct cie
             break;
         }
         case 'S': c->signal_frame = true; break;
-        default: return false;
+        default: break; // nobody's business here; its data, if any, ends where the length says
         }
+    *p = end;
     c->has_augmentation_data = true;
     return true;
 }

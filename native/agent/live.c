@@ -130,7 +130,7 @@ static bool map_init(void) {
 
 // ---- Sampled: a table ---------------------------------------------------------------------------------------------------
 
-enum { SAMPLED_BITS = 18, FILTER_FULL = 255 };
+enum { SAMPLED_BITS = 16, FILTER_FULL = 255 };
 static struct ht_table sampled;
 
 static void filter_add(uint8_t *count, int change) {

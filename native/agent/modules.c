@@ -22,7 +22,8 @@ extern int find_object(void *address, struct found_object *ret) __asm__("_dl_fin
 
 struct module {
     uint64_t start, end;
-    uint32_t number; // in the log, from 1
+    uint64_t identity; // of its build id, or 0
+    uint32_t number;   // in the log, from 1
     bool closed;
 };
 
@@ -119,27 +120,36 @@ static bool log_module(struct ht_books *b, const struct object *o, uint32_t numb
     return true;
 }
 
-// Where a module lies over one that was closed, its addresses mean other functions than before.
-static bool reuses_addresses(const struct object *o) {
-    for (uint32_t n = 0; n < module_count; n++)
-        if (modules[n].closed && modules[n].start < o->end && o->start < modules[n].end) return true;
+static uint64_t identity_of(const struct object *o) {
+    uint32_t bytes;
+    const unsigned char *id = find_build_id(o, &bytes);
+    uint64_t hash = bytes;
+    for (uint32_t i = 0; i < bytes; i++) hash = (hash ^ id[i]) * 0x100000001b3ull;
+    return hash;
+}
+
+// Where a module lies over one that was closed, its addresses mean other functions than before; not if it is the same one,
+// which comes and goes.
+static bool reuses_addresses(const struct object *o, uint64_t identity) {
+    for (uint32_t n = 0; n < module_count; n++) {
+        const struct module *m = &modules[n];
+        bool same = identity && m->identity == identity && m->start == o->start;
+        if (m->closed && !same && m->start < o->end && o->start < m->end) return true;
+    }
     return false;
 }
 
 // Of the closed ones that lie there, if any, else the next: a program may open and close libraries for ever.
 static uint32_t place_for(const struct object *o) {
-    uint32_t n = module_count, any_closed = MODULES;
-    for (uint32_t i = 0; i < n; i++) {
-        if (!modules[i].closed) continue;
-        if (modules[i].start < o->end && o->start < modules[i].end) return i;
-        any_closed = i;
-    }
-    return n < MODULES ? n : any_closed;
+    uint32_t n = module_count;
+    for (uint32_t i = 0; i < n; i++)
+        if (modules[i].closed && modules[i].start < o->end && o->start < modules[i].end) return i;
+    return n;
 }
 
-static void put_module(uint32_t place, const struct object *o, uint32_t number) {
+static void put_module(uint32_t place, const struct object *o, uint64_t identity, uint32_t number) {
     struct module *m = &modules[place];
-    m->start = o->start, m->end = o->end, m->number = number; // closed as yet, or beyond the count: nobody looks
+    m->start = o->start, m->end = o->end, m->identity = identity, m->number = number; // closed as yet: nobody looks
     __atomic_store_n(&m->closed, false, __ATOMIC_RELEASE);
     if (place == module_count) __atomic_store_n(&module_count, place + 1, __ATOMIC_RELEASE);
 }
@@ -151,11 +161,12 @@ static bool add(const struct object *o) {
     uint32_t place = place_for(o);
     bool done = is_known(o->start);
     if (!done && place < MODULES && log_module(b, o, last_number + 1)) {
-        if (reuses_addresses(o) || place < module_count) {
+        uint64_t identity = identity_of(o);
+        if (reuses_addresses(o, identity)) {
             __atomic_fetch_add(&salt, 1, __ATOMIC_RELAXED);
             ht_unwind_flush(); // and with it what threads remember
         }
-        put_module(place, o, ++last_number);
+        put_module(place, o, identity, ++last_number);
         done = true;
     }
     __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);

@@ -10,8 +10,9 @@ static bool read_TEXT(const char *text, struct ht_option_text *ret) {
 }
 
 static bool read_FLAG(const char *text, struct ht_option_flag *ret) {
-    *ret = (struct ht_option_flag){true, !*text || strchr("tTyY1", *text) != NULL};
-    return true;
+    bool yes = !*text || strchr("tTyY1", *text) != NULL;
+    *ret = (struct ht_option_flag){true, yes};
+    return yes || strchr("fFnN0", *text) != NULL; // else it counts as no, and is told
 }
 
 static const char *read_digits(const char *text, int64_t *ret) {

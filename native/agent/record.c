@@ -59,6 +59,15 @@ static struct ht_lane *lane_of(struct ht_books *b, const struct ht_thread *t) {
     return t ? t->lane : ht_books_lane(b, 0);
 }
 
+// The table of samples is full: draw fewer from now on. (What it holds keeps its weight.)
+static HT_COLD void cannot_keep(struct ht_books *b, const struct ht_block *what) {
+    ht_books_lose(b, what->interval ? HT_LOSS_SAMPLE_TABLE_FULL : HT_LOSS_LIVE_FULL, 1);
+    uint64_t interval = what->interval;
+    if (interval && interval * 2 <= HT_INTERVAL_MOST)
+        __atomic_compare_exchange_n(&b->header->interval, &interval, interval * 2, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED);
+}
+
 // Exact: a block that cannot be kept is still counted as allocated. A sample that cannot be kept never was one.
 static void record(struct ht_books *b, struct ht_thread *t, const void *block, struct ht_block *what) {
     what->id = ht_books_ensure(b, lane_of(b, t), what->id);
@@ -68,7 +77,7 @@ static void record(struct ht_books *b, struct ht_thread *t, const void *block, s
     bool kept = ht_live_put(block, what);
     if (kept || !what->interval) count_alloc(b, &o, what);
     ht_operation_end(&o);
-    if (ht_unlikely(!kept)) ht_books_lose(b, what->interval ? HT_LOSS_SAMPLE_TABLE_FULL : HT_LOSS_LIVE_FULL, 1);
+    if (ht_unlikely(!kept)) cannot_keep(b, what);
 }
 
 // ---- Sampling -----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,12 @@
 
 #include "../sys.h"
 
-enum { HT_INTERVAL_FIRST = 16 << 10, HT_INTERVAL_LAST = 512 << 10, HT_SAMPLES_PER_INTERVAL = 1024 };
+enum {
+    HT_INTERVAL_FIRST = 16 << 10,
+    HT_INTERVAL_LAST = 512 << 10,
+    HT_SAMPLES_PER_INTERVAL = 1024,
+    HT_INTERVAL_MOST = 64 << 20
+};
 
 // Bytes until the next point: exponential with mean `interval`, rounded down. Advances *random (never 0).
 size_t ht_sample_gap(uint64_t *random, uint64_t interval);

@@ -25,7 +25,7 @@ static const uint64_t GROWTH_BYTES = 256 << 10;
 static void put_complaints(struct image *image) {
     const struct buf *all = &image->options->complaints;
     for (size_t at = 0; at < all->len; at += strlen((const char *)all->data + at) + 1)
-        image_note(image, NOTE_SAID, "%s", (const char *)all->data + at);
+        image_note(image, NOTE_WARNING, "%s", (const char *)all->data + at);
 }
 
 static void init_writer(struct image *image, const struct registration *r) {
