@@ -141,10 +141,13 @@ static bool reuses_addresses(const struct object *o, uint64_t identity) {
 
 // Of the closed ones that lie there, if any, else the next: a program may open and close libraries for ever.
 static uint32_t place_for(const struct object *o) {
-    uint32_t n = module_count;
-    for (uint32_t i = 0; i < n; i++)
-        if (modules[i].closed && modules[i].start < o->end && o->start < modules[i].end) return i;
-    return n;
+    uint32_t n = module_count, any_closed = MODULES;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!modules[i].closed) continue;
+        if (modules[i].start < o->end && o->start < modules[i].end) return i;
+        any_closed = i;
+    }
+    return n < MODULES ? n : any_closed;
 }
 
 static void put_module(uint32_t place, const struct object *o, uint64_t identity, uint32_t number) {
@@ -162,7 +165,8 @@ static bool add(const struct object *o) {
     bool done = is_known(o->start);
     if (!done && place < MODULES && log_module(b, o, last_number + 1)) {
         uint64_t identity = identity_of(o);
-        if (reuses_addresses(o, identity)) {
+        bool forgets_another = place < module_count && modules[place].start != o->start;
+        if (reuses_addresses(o, identity) || forgets_another) {
             __atomic_fetch_add(&salt, 1, __ATOMIC_RELAXED);
             ht_unwind_flush(); // and with it what threads remember
         }
