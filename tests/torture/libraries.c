@@ -36,6 +36,20 @@ static int address_reuse(void) {
     return 0;
 }
 
+// More often than any table has places.
+static int opened_for_ever(void) {
+    for (int i = 0; i < 5000; i++) {
+        void *library = open_library("libalpha.so", RTLD_LOCAL);
+        keeps_function *keeps = (keeps_function *)dlsym(library, "plugin_keeps");
+        frees_function *frees = (frees_function *)dlsym(library, "plugin_frees");
+        frees(keeps(1000));
+        dlclose(library);
+    }
+    keep_in("libbeta.so", 2000); // and still the names are right
+    say("5000 times\n");
+    return 0;
+}
+
 static int runpath(void) {
     void *library = open_library("libalpha.so", RTLD_LAZY);
     keeps_function *keeps = (keeps_function *)dlsym(library, "plugin_keeps");
@@ -74,7 +88,7 @@ static int deepbind_frees_ours(void) {
 }
 
 int main(int argc, char **argv) {
-    static const struct hazard all[] = {
-        HAZARD(address_reuse), HAZARD(runpath), HAZARD(deepbind), HAZARD(deepbind_frees_ours), {0}};
+    static const struct hazard all[] = {HAZARD(address_reuse), HAZARD(opened_for_ever),     HAZARD(runpath),
+                                        HAZARD(deepbind),      HAZARD(deepbind_frees_ours), {0}};
     return run_hazard(all, argc, argv);
 }
