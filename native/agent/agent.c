@@ -60,7 +60,8 @@ static bool start(const struct ht_books_plan *p, const char *address) {
     struct ht_books *b = ht_books_create(p);
     if (!b) return false;
     bool ready = ht_stacks_init() && ht_live_init(p->mode, !b->starts_disarmed);
-    if (address && (!ht_options.mmap.set || ht_options.mmap.value)) ht_mapping_on = ht_mapping_init();
+    bool for_recorder = address && (!ht_options.mmap.set || ht_options.mmap.value);
+    if (for_recorder || ht_heapprofile_wants_mappings()) ht_mapping_on = ht_mapping_init();
     if (ready && address) ready = ht_books_hand_over(b, address) == 0;
     if (!ready) {
         ht_books_destroy(b);

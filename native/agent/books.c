@@ -89,7 +89,7 @@ static bool try_size(struct ht_books *b, const struct ht_books_plan *plan, struc
     lay_out(&h, plan, size);
     if (map_books(b, &h, plan->shared)) {
         uint64_t first_lane = h.lanes_offset + h.lane_stride;
-        if (populate(b->base, first_lane) && (!plan->shared || populate(b->base + h.log_offset, h.log_size))) {
+        if (populate(b->base, first_lane)) {
             *b = (struct ht_books){
                 .control = (struct ht_control *)(b->base + HT_CONTROL_OFFSET),
                 .pool = b->base + h.pool_offset,
@@ -225,6 +225,18 @@ static void pad(struct ht_books *b, uint64_t position, uint64_t bytes) {
     ht_log_publish(entry, position);
 }
 
+// The log's pages come as it first reaches them: most programs never fill it once.
+static bool make_log_present(struct ht_books *b, uint64_t end) {
+    enum { CHUNK = 128 << 10 };
+    uint64_t present = __atomic_load_n(&b->log_present, __ATOMIC_ACQUIRE);
+    if (ht_likely(end <= present)) return true;
+    uint64_t until = round_up(end, CHUNK);
+    if (until > b->header->log_size) until = b->header->log_size;
+    if (!populate(b->base + b->header->log_offset + present, until - present)) return false;
+    __atomic_compare_exchange_n(&b->log_present, &present, until, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    return true;
+}
+
 struct ht_log_entry *ht_log_reserve(struct ht_books *b, uint64_t bytes, uint64_t *ret_position) {
     uint64_t size = b->header->log_size, head = __atomic_load_n(&b->header->log_head, __ATOMIC_RELAXED), to_end;
     bytes = round_up(bytes, 16);
@@ -233,6 +245,7 @@ struct ht_log_entry *ht_log_reserve(struct ht_books *b, uint64_t bytes, uint64_t
         uint64_t need = bytes <= to_end ? bytes : to_end + bytes; // entries never wrap
         uint64_t acknowledged = __atomic_load_n(&b->control->log_ack, __ATOMIC_ACQUIRE);
         if (bytes > size / 2 || head + need - acknowledged > size) return NULL;
+        if (!make_log_present(b, head + need < size ? head + need : size)) return NULL;
         *ret_position = head + need - bytes;
     } while (!__atomic_compare_exchange_n(&b->header->log_head, &head, *ret_position + bytes, true, __ATOMIC_ACQ_REL,
                                           __ATOMIC_RELAXED));

@@ -18,7 +18,8 @@ struct ht_books {
     char *base;
     uint32_t lane_count;
     uint32_t max_ids;
-    int fd; // the memfd until it is handed over; -1 for private books
+    int fd;               // the memfd until it is handed over; -1 for private books
+    uint64_t log_present; // bytes of the log whose pages are there: all, once it has gone round
 };
 
 // The gate: one private page that a fork child reads as zeros, loaded by each operation. books is NULL while nothing is

@@ -29,6 +29,17 @@ static uint64_t allocation_interval, deallocation_interval, inuse_interval, time
 
 bool ht_heapprofile_is_on(void) { return on; }
 
+static bool is_true(struct ht_option_flag option) { return option.set && option.value; }
+
+bool ht_heapprofile_wants_mappings(void) {
+    return ht_options.heapprofile.set && (is_true(ht_options.profile_mmap) || is_true(ht_options.only_mmap));
+}
+
+static enum ht_text_kinds kinds(void) {
+    if (is_true(ht_options.only_mmap)) return HT_TEXT_MAPPINGS;
+    return is_true(ht_options.profile_mmap) ? HT_TEXT_BLOCKS | HT_TEXT_MAPPINGS : HT_TEXT_BLOCKS;
+}
+
 // ---- Saying something -----------------------------------------------------------------------------------------------------
 
 static void say(const char *a, const char *b, const char *c) {
@@ -78,7 +89,7 @@ static void write_dump(const char *reason) {
     if (out.fd < 0) return say("cannot create ", path, ": the dump is lost, the program goes on");
     if (ht_options.verbose.set && ht_options.verbose.value > 0) say("Dumping heap profile to ", path, reason);
     uint64_t ids = b->header->next_id;
-    ht_heap_text_write(&out, totals, (uint32_t)(ids < b->max_ids ? ids : b->max_ids));
+    ht_heap_text_write(&out, totals, (uint32_t)(ids < b->max_ids ? ids : b->max_ids), kinds());
     ht_sys_close(out.fd);
     if (out.failed) say("cannot write ", path, ": it ends where the disk ended");
 }
@@ -270,7 +281,7 @@ HT_EXPORT char *GetHeapProfile(void) {
     if (on && b && try_begin()) {
         struct ht_counter *totals = totals_now(b);
         uint64_t ids = b->header->next_id;
-        if (totals) ht_heap_text_write(&out, totals, (uint32_t)(ids < b->max_ids ? ids : b->max_ids));
+        if (totals) ht_heap_text_write(&out, totals, (uint32_t)(ids < b->max_ids ? ids : b->max_ids), kinds());
         finish();
     }
     char *text = ht_real.realloc(out.memory, out.used + 1);

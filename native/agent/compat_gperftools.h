@@ -9,6 +9,7 @@ void ht_heapprofile_name(void);  // HEAPPROFILE is set: what the files are calle
 void ht_heapprofile_begin(void); // then, when the books are open
 void ht_heapprofile_end(void);   // the program's destructors run: the last dump
 bool ht_heapprofile_is_on(void);
-void ht_heapprofile_after_fork(void); // in the child: files and totals of its own
+bool ht_heapprofile_wants_mappings(void); // HEAP_PROFILE_MMAP or HEAP_PROFILE_ONLY_MMAP
+void ht_heapprofile_after_fork(void);     // in the child: files and totals of its own
 
 #endif

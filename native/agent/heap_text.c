@@ -71,9 +71,6 @@ struct ht_counter *ht_heap_totals(struct ht_books *b, bool drain) {
         memset(totals, 0, totals_ids * sizeof *totals);
         for (unsigned buffer = 0; buffer < (ht_gate->phase ? 4 : 2); buffer++) fold(b, buffer, false);
     }
-    struct ht_counter sum = {0};
-    for (uint32_t id = 1; id < totals_ids && id < b->header->next_id; id++) add(&sum, &totals[id]);
-    totals[HT_ID_NONE] = sum;
     return totals;
 }
 
@@ -188,13 +185,25 @@ static void sort(uint32_t *ids, uint32_t n, const struct ht_counter *c) {
     }
 }
 
-void ht_heap_text_write(struct ht_text *out, const struct ht_counter *c, uint32_t ids) {
+static enum ht_text_kinds kind_of(uint32_t id) {
+    const struct ht_kept_stack *stack = ht_stacks_kept(id);
+    return stack && stack->flags & HT_STACK_MMAP ? HT_TEXT_MAPPINGS : HT_TEXT_BLOCKS;
+}
+
+static void put_header(struct ht_text *out, const struct ht_counter *c, uint32_t ids, enum ht_text_kinds kinds) {
+    struct ht_counter sum = {0};
+    for (uint32_t id = 1; kinds & HT_TEXT_BLOCKS && id < ids; id++)
+        if (kind_of(id) == HT_TEXT_BLOCKS) add(&sum, &c[id]);
     put_text(out, "heap profile: ");
-    put_counts(out, &c[HT_ID_NONE]);
+    put_counts(out, &sum);
     put_text(out, " heapprofile\n");
+}
+
+void ht_heap_text_write(struct ht_text *out, const struct ht_counter *c, uint32_t ids, enum ht_text_kinds kinds) {
+    put_header(out, c, ids, kinds);
     uint32_t *order = ht_sys_map(ids * sizeof *order), n = 0;
     for (uint32_t id = 1; order && id < ids; id++)
-        if (c[id].alloc_objects) order[n++] = id;
+        if (c[id].alloc_objects && kind_of(id) & kinds) order[n++] = id;
     sort(order, n, c);
     for (uint32_t i = 0; i < n; i++) put_record(out, &c[order[i]], ht_stacks_kept(order[i]));
     if (order) ht_sys_unmap(order, ids * sizeof *order);

@@ -120,7 +120,7 @@ static HT_COLD void *without_next(size_t size, size_t alignment, bool may_throw,
         if (next && !next_##name.direct) return next(__VA_ARGS__);                                                     \
         if (ht_is_bootstrap(block)) return;                                                                            \
         if (*ht_filter_of(block)) ht_record_free(block);                                                               \
-        if (!next || (sized && ht_live_least_request)) return ht_real.free(block);                                     \
+        if (!next || ht_live_least_request) return ht_real.free(block);                                                \
         next(__VA_ARGS__);                                                                                             \
     }                                                                                                                  \
     HT_EXPORT void name params;                                                                                        \

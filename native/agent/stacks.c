@@ -148,6 +148,7 @@ static bool keep(const struct ht_unwind_scratch *s, uint32_t id) {
     struct ht_kept_stack *k = take_room(sizeof *k + s->depth * sizeof(uint64_t));
     if (!k) return false;
     k->depth = s->depth;
+    k->flags = s->flags;
     memcpy(k->pcs, s->pcs, s->depth * sizeof(uint64_t));
     __atomic_store_n(&kept[id], k, __ATOMIC_RELEASE);
     return true;

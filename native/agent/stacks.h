@@ -15,7 +15,7 @@ uint32_t ht_stacks_capture_mapping(struct ht_books *b, struct ht_thread *t, cons
 // ---- For .heap files, which are written from inside: the addresses stay in memory ---------------------------------------
 struct ht_kept_stack {
     uint32_t depth;
-    uint32_t reserved;
+    uint32_t flags; // enum ht_stack_flag
     uint64_t pcs[];
 };
 void ht_stacks_keep(void);                               // from now on

@@ -230,6 +230,37 @@ def test_the_variables_are_left_alone(agent: Path, tmp_path: Path) -> None:
     assert set(done.stdout.splitlines()) >= {f"{name}={value}".encode() for name, value in env.items()}
 
 
+MAPS = r"""
+#include <sys/mman.h>
+#include <stdlib.h>
+static void *volatile kept;
+__attribute__((noinline)) static void map(void) {
+    kept = mmap(0, 1 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    munmap(kept, 1 << 18);
+}
+int main(void) { map(); kept = malloc(1000); return 0; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("variable", "header", "records"),
+    [
+        (None, 1000, {1000}),
+        ("HEAP_PROFILE_MMAP", 1000, {1000, 3 << 18}),
+        ("HEAP_PROFILE_ONLY_MMAP", 0, {3 << 18}),
+    ],
+)
+def test_mappings(agent: Path, tmp_path: Path, variable: str | None, header: int, records: set[int]) -> None:
+    """As gperftools up to 2.16: in records of their own, and not in the header's totals."""
+    program = rw.compile_c(MAPS, tmp_path / "maps", "-O1")
+    env = {"LD_PRELOAD": str(agent), "HEAPPROFILE": str(tmp_path / "p"), **({variable: "1"} if variable else {})}
+    rw.execute([str(program)], env=env)
+    dump = tmp_path / "p.0001.heap"
+    assert rw.heap_totals(dump).inuse_space == header
+    in_use = [int(line.split()[1]) for line in dump.read_text().splitlines()[1:] if " @ 0x" in line]
+    assert set(in_use) == records
+
+
 def test_nowhere_to_write(dumps: Dumps) -> None:
     assert dumps.run("+100", HEAPPROFILE=str(dumps.folder / "no" / "p")) == {}
     assert dumps.status == 0 and b"cannot create" in dumps.stderr
