@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -86,9 +85,12 @@ def say(message: str, hint: str | None = None) -> None:
 
 def _to_stderr(text: str) -> None:
     """Where stderr is closed or full the exit status must do. (Without a stderr, print would write to stdout.)"""
-    if sys.stderr is not None:
-        with suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+    if sys.stderr is None:
+        return
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # else Python fails once more on the way out
 
 
 def _usage_hint(error: click.ClickException) -> str | None:
