@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The error bar of sampled totals: how often the 95 % interval covers the truth, and how wide it is.
 
-    python -m bench.error_bars [--seeds 400] [--sample 64KiB | --adaptive]
+    python -m bench.error_bars [--seeds 2400] [--sample 64KiB | --adaptive]
 
 A small program with known totals (blocks of 16 B to 64 KiB, a part of them freed) is recorded once for each seed. For
 each capture three things are taken at the moment `exit`: the estimate, the half-width of its 95 % interval, and the
@@ -35,6 +35,9 @@ from heaptide.model.profile import Z95, Profile
 ROOT = Path(__file__).resolve().parent.parent
 NATIVE = ROOT / "src" / "heaptide" / "_native"
 VALUES = ("inuse_space", "alloc_space")
+
+SEEDS = 2400
+"""Enough to tell 95 % from 93 %: the coverage of 400 seeds has a standard error of 1.1 %, of these 0.4 %."""
 
 # (bytes of a block, blocks kept, blocks freed): about 130 samples live at 64 KiB, each size with its share of them.
 SIZES = (
@@ -180,7 +183,7 @@ def _row(sample: str | None, value: str, summary: Summary) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=400, help="runs of each mode")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="runs of each mode")
     parser.add_argument("--sample", action="append", help="a fixed mean interval; may be repeated (64KiB)")
     parser.add_argument("--adaptive", action="store_true", help="the interval that grows as samples accumulate")
     options = parser.parse_args(arguments)
