@@ -107,12 +107,11 @@ enum ht_memory_kind {  // uint64_t memory[HT_MEMORY_COUNT] in the header: bytes 
 };
 
 enum ht_header_flag {
-    HT_FLAG_MEMBARRIER = 1,   // registered for MEMBARRIER_CMD_GLOBAL_EXPEDITED
-    HT_FLAG_ADAPTIVE = 2,     // the sampling interval doubles as samples accumulate
-    HT_FLAG_HEAPPROFILE = 4,  // the program writes .heap files as well
-    HT_FLAG_FORK_CHILD = 8,   // these books began in a fork child; parent_pid is the parent
-    HT_FLAG_DISARMED = 32,    // HEAPTIDE_ARMED=0: nothing is recorded until the recorder's control page says so
-    HT_FLAG_NO_POPULATE = 16, // kernel before 5.14: everything pre-touched, small layout
+    HT_FLAG_MEMBARRIER = 1,  // registered for MEMBARRIER_CMD_GLOBAL_EXPEDITED
+    HT_FLAG_ADAPTIVE = 2,    // the sampling interval doubles as samples accumulate
+    HT_FLAG_HEAPPROFILE = 4, // the program writes .heap files as well
+    HT_FLAG_FORK_CHILD = 8,  // these books began in a fork child; parent_pid is the parent
+    HT_FLAG_DISARMED = 32,   // HEAPTIDE_ARMED=0: nothing is recorded until the recorder's control page says so
 };
 
 struct ht_books_header {
@@ -147,13 +146,10 @@ struct ht_books_header {
     uint64_t log_head;         // bytes ever reserved in the log
     uint64_t pool_used;        // pages given out so far (may overshoot pool_pages)
     uint64_t lanes_used;       // lanes ever handed out: the recorder reads lanes [0, lanes_used)
-    uint64_t stopped;          // not 0: recording stopped inside the program, for this reason (enum ht_stop)
     uint64_t losses[HT_LOSS_COUNT];
     uint64_t memory[HT_MEMORY_COUNT];
 };
 _Static_assert(sizeof(struct ht_books_header) <= HT_PAGE, "the header is one page");
-
-enum ht_stop { HT_STOP_NONE, HT_STOP_RECORDER_GONE, HT_STOP_NO_MEMORY };
 
 enum ht_armed {
     HT_AS_STARTED,
@@ -179,9 +175,8 @@ struct ht_lane {
     uint64_t inside[2];
     uint64_t total_alloc_bytes;
     uint64_t total_free_bytes;
-    uint64_t total_alloc_objects;
     uint64_t owner_tid; // 0: free to take; lane 0: never owned
-    uint64_t reserved;
+    uint64_t reserved[2];
 };
 _Static_assert(sizeof(struct ht_lane) == 64, "a lane's hot words are one cache line; group_page[] follows");
 

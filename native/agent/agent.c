@@ -44,7 +44,10 @@ static void plan(struct ht_books_plan *ret, bool shared, bool fork_child) {
     };
 }
 
-static bool prepare(void) { return ht_gate_init() && ht_threads_init() && ht_unwind_init() && ht_modules_init(); }
+static bool prepare(void) {
+    ht_real_find_allocator();
+    return ht_gate_init() && ht_threads_init() && ht_unwind_init() && ht_modules_init();
+}
 
 static void open_gate(struct ht_books *b) {
     b->header->bad_options = ht_options.bad;
@@ -220,7 +223,6 @@ static bool start_shared(void) {
 __attribute__((constructor)) static void begin(void) {
     ht_real_init();
     ht_mapping_find_next();
-    ht_real_find_allocator();
     ht_options_read(&ht_options);
     if (is_switched_off()) {
         ht_options = (struct ht_options){0};

@@ -20,7 +20,8 @@ enum { // pointer encodings
         value_;                                                                                                        \
     })
 
-static uint64_t uleb(const uint8_t **p) {
+// The bits of a LEB128 number; how many in *ret_bits.
+static uint64_t leb(const uint8_t **p, unsigned *ret_bits) {
     uint64_t value = 0;
     unsigned shift = 0;
     uint8_t byte;
@@ -29,19 +30,19 @@ static uint64_t uleb(const uint8_t **p) {
         if (shift < 64) value |= (uint64_t)(byte & 0x7f) << shift;
         shift += 7;
     } while (byte & 0x80);
+    *ret_bits = shift;
     return value;
 }
 
+static uint64_t uleb(const uint8_t **p) {
+    unsigned bits;
+    return leb(p, &bits);
+}
+
 static int64_t sleb(const uint8_t **p) {
-    uint64_t value = 0;
-    unsigned shift = 0;
-    uint8_t byte;
-    do {
-        byte = *(*p)++;
-        if (shift < 64) value |= (uint64_t)(byte & 0x7f) << shift;
-        shift += 7;
-    } while (byte & 0x80);
-    if (shift < 64 && byte & 0x40) value |= ~0ull << shift;
+    unsigned bits;
+    uint64_t value = leb(p, &bits);
+    if (bits < 64 && value >> (bits - 1) & 1) value |= ~0ull << bits;
     return (int64_t)value;
 }
 

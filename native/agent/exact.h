@@ -43,7 +43,6 @@ static inline bool ht_exact_alloc(struct ht_books *b, struct ht_thread *t, const
     ht_add_local(&c->alloc_objects, 1);
     *entry = (uint32_t)slack << HT_MAP_ID_BITS | id;
     ht_add_local(&lane->total_alloc_bytes, size);
-    ht_add_local(&lane->total_alloc_objects, 1);
     ht_exact_end(lane);
     return true;
 }

@@ -24,7 +24,6 @@ static void count_alloc(struct ht_books *b, const struct ht_operation *o, const 
         ht_operation_add(o, &c->alloc_bytes, what->size);
         ht_operation_add(o, &c->alloc_objects, 1);
         ht_operation_add(o, &o->lane->total_alloc_bytes, what->size);
-        ht_operation_add(o, &o->lane->total_alloc_objects, 1);
         return;
     }
     struct ht_sampled_counter *c = at;
@@ -34,7 +33,6 @@ static void count_alloc(struct ht_books *b, const struct ht_operation *o, const 
     ht_operation_add_double(o, &c->alloc_variance, w.variance);
     __atomic_fetch_add(&c->alloc_samples, 1, __ATOMIC_RELAXED);
     ht_operation_add(o, &o->lane->total_alloc_bytes, (uint64_t)(w.bytes + 0.5));
-    ht_operation_add(o, &o->lane->total_alloc_objects, (uint64_t)(w.objects + 0.5));
 }
 
 static void count_free(struct ht_books *b, const struct ht_operation *o, const struct ht_block *what) {

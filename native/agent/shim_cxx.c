@@ -111,7 +111,7 @@ static HT_COLD void *without_next(size_t size, size_t alignment, bool may_throw,
         return slow_##name(__VA_ARGS__);                                                                               \
     }
 
-#define OPERATOR_DELETE(name, sized, params, ...)                                                                      \
+#define OPERATOR_DELETE(name, params, ...)                                                                             \
     static struct next next_##name;                                                                                    \
     static HT_NOINLINE void slow_##name params {                                                                       \
         struct ht_caller caller = HT_CALLER();                                                                         \
