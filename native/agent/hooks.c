@@ -19,7 +19,8 @@ typedef int main_function(int, char **, char **);
 static main_function *real_main;
 
 static int main_and_mark(int argc, char **argv, char **envp) {
-    atexit(ht_agent_shutdown_begins); // for exits from within the C library (err, error): being last it comes first
+    atexit(
+        ht_agent_shutdown_begins); // for exits from within the C library (err, error): after main's own handlers only
     int status = real_main(argc, argv, envp);
     ht_agent_shutdown_begins();
     return status;
