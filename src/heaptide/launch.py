@@ -493,8 +493,15 @@ class _Recorder:
         text = b""
         while (left := deadline - time.monotonic()) > 0 and b'"cause": "running"' not in text:
             ready, _, _ = select.select([self._control], [], [], left)
-            part = self._control.recv(65536) if ready else b""
+            part = self._receive() if ready else b""
             if ready and not part:
                 return text[: text.rfind(b"\n") + 1], True
             text += part
         return text[: text.rfind(b"\n") + 1], False
+
+    def _receive(self) -> bytes:
+        """What it said next; nothing if it has gone, which a reset tells where it died with lines of ours unread."""
+        try:
+            return self._control.recv(65536)
+        except ConnectionResetError:
+            return b""

@@ -31,11 +31,13 @@ sys.exit(result.status)
 """
 
 
-def _start(folder: Path, *command: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
+def _start(
+    folder: Path, *command: str, env: dict[str, str] | None = None, stdin: int | None = None, **options: Any
+) -> subprocess.Popen[str]:
     words = [sys.executable, "-c", RUN, json.dumps({"output": "x.tide", **options}), *command]
     environment = {**os.environ, **(env or {})}
     return subprocess.Popen(
-        words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words, cwd=folder, env=environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -141,6 +143,23 @@ def test_recorder_that_is_killed(tmp_path: Path) -> None:
     os.kill(_recorder_of(started), signal.SIGKILL)
     out, result, _ = _finish(started, tmp_path)
     assert (out, result["status"], result["captures"]) == ("still here\n", 2, [])
+
+
+def test_recorder_that_is_killed_with_our_words_unread(tmp_path: Path) -> None:
+    """The socket is reset then, rather than closed."""
+    started = _start(tmp_path, "sh", "-c", "echo ready; read line; exit 2", stdin=subprocess.PIPE)
+    assert started.stdout is not None and started.stdout.readline() == "ready\n"
+    recorder = _recorder_of(started)
+    os.kill(recorder, signal.SIGSTOP)
+    assert started.stdin is not None
+    started.stdin.close()
+    while len(Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()) > 1:
+        time.sleep(0.01)  # until the program's end has been told
+    time.sleep(0.1)
+    os.kill(recorder, signal.SIGKILL)
+    started.stdin = None  # communicate() would flush it
+    _, result, _ = _finish(started, tmp_path)
+    assert (result["status"], result["captures"]) == (2, [])
 
 
 def test_children_can_be_left_alone(tmp_path: Path) -> None:
