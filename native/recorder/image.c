@@ -175,7 +175,7 @@ static void finish_snapshot(struct image *image, uint64_t now) {
     }
     if (cut->late) image_note(image, NOTE_SAID, "snapshot %u waited for a thread that did not run", image->snapshots);
     note_failures(image);
-    record_beside(image, false);
+    record_beside(image, cut->kind == HT_SNAP_SIGNAL ? MEMORY_ASKED : MEMORY_ROUTINE);
     record_notes(image);
 }
 
@@ -259,7 +259,7 @@ static bool end_exit(struct image *image) {
     if (!image->shutdown_done) keep_numbers(image, PHASE_BOTH);
     image->numbers.allocated_bytes = tally_sum(&image->tally, PHASE_BOTH).counts[0];
     if (!record_snapshot(image, HT_SNAP_EXIT, image->ended, flags, PHASE_BOTH)) return false;
-    record_beside(image, true);
+    record_beside(image, MEMORY_DEAD);
     return true;
 }
 

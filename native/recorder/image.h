@@ -108,7 +108,8 @@ void image_replaced(struct image *image);
 // recording.c: the records of a capture. Each is false when it could not be written.
 bool record_process(struct image *image);
 bool record_snapshot(struct image *image, uint16_t kind, struct moment at, uint16_t flags, uint32_t phases);
-void record_beside(struct image *image, bool dead); // figures and, when something changed, the agent's state
+// Figures and, when something changed, the agent's state.
+void record_beside(struct image *image, enum memory_reason reason);
 bool record_agent(struct image *image);
 bool record_notes(struct image *image);
 bool record_end(struct image *image);

@@ -121,8 +121,8 @@ static bool agent_changed(const struct image *image) {
     return changed;
 }
 
-void record_beside(struct image *image, bool dead) {
-    memory_read(&image->memory, &image->process, image->snapshots, dead, &image->payload);
+void record_beside(struct image *image, enum memory_reason reason) {
+    memory_read(&image->memory, &image->process, image->snapshots, reason, &image->payload);
     writer_append(&image->writer, HT_REC_MEMORY, &image->payload);
     if (agent_changed(image)) record_agent(image);
 }

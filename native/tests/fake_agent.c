@@ -9,6 +9,7 @@
 //     freeze=1      one thread stays inside an operation for 300 ms
 //     abandon=1     one thread leaves an operation unfinished and sleeps for ever
 //     depth=N       frames per stack
+//     resident=MIB  so much memory is touched before it registers
 //
 // Threads allocate and hand what they have to each other: half of all frees are of another thread's blocks. So a cut that
 // is not one shows as a stack with more frees than allocations.
@@ -29,7 +30,7 @@ enum { LANES = 8, MAX_IDS = 1 << 12, POOL_PAGES = 1 << 13, MAILBOXES = 64, MAX_T
 
 struct settings {
     bool sampled, shared, freeze, abandon;
-    unsigned threads, ms, stacks, depth;
+    unsigned threads, ms, stacks, depth, resident;
     uint64_t log_bytes, damage;
     const char *end, *truth;
 };
@@ -299,6 +300,7 @@ static void read_settings(char **argv) {
         if (!strncmp(*argv, "ms=", 3)) settings.ms = (unsigned)number;
         if (!strncmp(*argv, "stacks=", 7)) settings.stacks = (unsigned)number;
         if (!strncmp(*argv, "depth=", 6)) settings.depth = (unsigned)number;
+        if (!strncmp(*argv, "resident=", 9)) settings.resident = (unsigned)number;
         if (!strncmp(*argv, "log=", 4)) settings.log_bytes = number;
         if (!strncmp(*argv, "damage=", 7)) settings.damage = number;
         if (!strncmp(*argv, "end=", 4)) settings.end = value;
@@ -311,6 +313,13 @@ static void map_truth(void) {
     if (fd < 0 || ftruncate(fd, sizeof *truth * MAX_THREADS)) return;
     truth = mmap(NULL, sizeof *truth * MAX_THREADS, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
+}
+
+static void be_resident(void) {
+    size_t bytes = (size_t)settings.resident << 20;
+    char *memory = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || madvise(memory, bytes, MADV_NOHUGEPAGE)) exit(97);
+    for (size_t at = 0; at < bytes; at += HT_PAGE) memory[at] = 1;
 }
 
 static bool ends_by(const char *how) { return !strcmp(settings.end, how); }
@@ -337,6 +346,7 @@ int main(int argc, char **argv) {
     pthread_t threads[MAX_THREADS];
     read_settings(argv + 1);
     map_truth();
+    be_resident();
     int books = create_books();
     header->lanes_used = settings.shared ? 1 : 1 + settings.threads;
     log_module();
