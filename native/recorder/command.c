@@ -63,7 +63,7 @@ static int execute(const struct launch *launch) {
 // ---- The recorder ---------------------------------------------------------------------------------------------------
 
 static _Noreturn void record(const struct launch *launch, int control_fd, int watch_pid) {
-    int keep[] = {launch->listen_fd, launch->output.dir, control_fd};
+    int keep[] = {launch->listen_fd, launch->output.dir, control_fd, launch->options->clock_fd};
     say_nothing();
     detach();
     null_descriptors(0, 2);

@@ -31,7 +31,7 @@ static void put_complaints(struct image *image) {
 static void init_writer(struct image *image, const struct registration *r) {
     struct capture_name name = {
         .pattern = r->pattern, .program = image->process.name, .pid = r->pid, .plain = r->primary};
-    writer_init(&image->writer, r->output_dir, name, r->options->budget, image->books.started_realtime_ns);
+    writer_init(&image->writer, r->output_dir, name, r->options->budget, image->started.realtime_ns);
 }
 
 struct image *image_create(const struct registration *r, const char **ret_why) {
@@ -49,6 +49,7 @@ struct image *image_create(const struct registration *r, const char **ret_why) {
     process_init(&image->process, r->pid, r->uid, r->pidfd, r->rollup_fd, image->books.started_boottime_ns,
                  r->fallback);
     memory_init(&image->memory, &image->process);
+    image->started = clock_moved((struct moment){image->books.started_realtime_ns, image->books.started_boottime_ns});
     init_writer(image, r);
     bool good = cut_init(&image->cut, &image->books) && tally_init(&image->tally, &image->books);
     if (!log_init(&image->log, &image->books, (const char *)image->process.exe.data) || !good) {
@@ -117,9 +118,9 @@ static void keep_numbers(struct image *image, uint32_t phases) {
 
 // The mark as the program wrote it, kept between its start and now.
 static struct moment shutdown_moment(const struct image *image) {
-    uint64_t mark = load_relaxed(&books_live(&image->books)->shutdown_mark_ns);
-    mark = max_u64(mark, image->books.started_boottime_ns);
-    return moment_at(min_u64(mark, moment_now().boottime_ns));
+    struct moment mark = {.boottime_ns = load_relaxed(&books_live(&image->books)->shutdown_mark_ns)};
+    uint64_t at = max_u64(clock_moved(mark).boottime_ns, image->started.boottime_ns);
+    return moment_at(min_u64(at, moment_now().boottime_ns));
 }
 
 static void note_failures(struct image *image) {

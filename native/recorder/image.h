@@ -52,6 +52,7 @@ struct image {
     struct buf payload, ids; // records in the making
     struct buf notes;        // severity byte and NUL-terminated text, waiting to be written
 
+    struct moment started;
     uint64_t registered_ns; // boottime, as all below
     uint64_t next_tick_ns;
     uint64_t next_time_ns;    // when the next TIME snapshot is due

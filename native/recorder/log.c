@@ -89,7 +89,8 @@ static bool encode_module(struct log_reader *log, const struct ht_log_entry *ent
                                  .start = m->start,
                                  .end = m->end,
                                  .bias = m->bias,
-                                 .seen_boottime_ns = m->seen_boottime_ns,
+                                 .seen_boottime_ns =
+                                     clock_moved((struct moment){.boottime_ns = m->seen_boottime_ns}).boottime_ns,
                                  .phnum = m->phnum,
                                  .build_id_bytes = m->build_id_bytes,
                                  .path_bytes = path_bytes};

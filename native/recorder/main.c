@@ -35,10 +35,10 @@ static int follow(const struct options *options) {
 }
 
 static int serve(const struct options *options) {
-    int keep[] = {options->control_fd};
+    int keep[] = {options->control_fd, options->clock_fd};
     char address[ADDRESS_BYTES];
     struct output output;
-    close_others(keep, 1);
+    close_others(keep, 2);
     if (options->control_fd >= 0) fcntl(options->control_fd, F_SETFD, FD_CLOEXEC);
     if (!output_init(&output, options->output)) {
         say("cannot write to %s: %s", output_place(&output), strerror(errno));

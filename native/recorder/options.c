@@ -46,6 +46,7 @@ enum {
     OPT_LISTEN_FD,
     OPT_SERVE,
     OPT_CONTROL_FD,
+    OPT_CLOCK_FD,
     OPT_ARM,
     OPT_DISARM,
     OPT_HELP,
@@ -65,6 +66,7 @@ static const struct option LONG_OPTIONS[] = {
     {"listen-fd", required_argument, NULL, OPT_LISTEN_FD},
     {"serve", no_argument, NULL, OPT_SERVE},
     {"control-fd", required_argument, NULL, OPT_CONTROL_FD},
+    {"clock-fd", required_argument, NULL, OPT_CLOCK_FD}, // for tests, see clock.h; not in the help
     {"arm", required_argument, NULL, OPT_ARM},
     {"disarm", required_argument, NULL, OPT_DISARM},
     {"help", no_argument, NULL, OPT_HELP},
@@ -147,6 +149,7 @@ static bool take_option(struct options *o, int option, const char *value) {
     case OPT_LISTEN_FD: return parse_number(value, &o->listen_fd);
     case OPT_SERVE: o->form = FORM_SERVE; return true;
     case OPT_CONTROL_FD: return parse_number(value, &o->control_fd);
+    case OPT_CLOCK_FD: return parse_number(value, &o->clock_fd);
     case OPT_ARM:
     case OPT_DISARM:
         o->form = FORM_ORDER;
@@ -190,6 +193,7 @@ int options_init(struct options *o, int argc, char **argv) {
                           .signal = SIGUSR1,
                           .listen_fd = -1,
                           .control_fd = -1,
+                          .clock_fd = -1,
                           .children = true};
     read_environment(o);
     int status = read_arguments(o, argc, argv);

@@ -20,6 +20,7 @@ struct options {
     int signal;
     int listen_fd;  // FORM_FOLLOW
     int control_fd; // FORM_SERVE, -1: none
+    int clock_fd;   // clock.h, -1: the system's clocks
     char **command; // FORM_COMMAND
     int order_pid;  // FORM_ORDER, and enum ht_armed of books.h
     uint64_t order_armed;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "server.h"
 
+#include "clock.h"
 #include "listen.h"
 #include "report.h"
 
@@ -18,7 +19,7 @@
 enum {
     MAX_CONNECTIONS = 128,
     MAX_IMAGES = 1000, // captures in all: a server that forks for every request does not fill the disk with files
-    FIXED_FDS = 4,
+    FIXED_FDS = 5,
 };
 static const uint64_t HELLO_NS = 10 * NS_PER_S;   // a connection that says nothing for so long is closed
 static const uint64_t GRACE_NS = 2 * NS_PER_S;    // with nothing to record: children may be about to register
@@ -102,10 +103,10 @@ static void add_image(struct server *s, const struct hello *hello) {
     *end = image;
 }
 
-static void tick_images(struct server *s, uint64_t now) {
+static void tick_images(struct server *s, uint64_t now, bool all) {
     for (struct image **place = &s->images; *place;) {
         struct image *image = *place;
-        if (now >= image->next_tick_ns) image_tick(image, now);
+        if (all || now >= image->next_tick_ns) image_tick(image, now);
         if (image->state != IMAGE_DONE) {
             place = &image->next;
             continue;
@@ -230,6 +231,24 @@ static void send_reports(struct server *s, bool at_end) {
     buf_clear(&s->reports);
 }
 
+// ---- The injected clock ---------------------------------------------------------------------------------------------
+
+// What was due, or came to register, before the clock was put forward belongs before it.
+static void obey_driver(struct server *s) {
+    tick_images(s, moment_now().boottime_ns, false);
+    clock_obey();
+}
+
+// Whoever sent the request waits until everything that the new time made due is done.
+static void answer_driver(const struct server *s) {
+    uint64_t snapshots = 0;
+    for (const struct image *image = s->images; image; image = image->next) {
+        if (image->state == IMAGE_RECORDING && image->cut.pending) return;
+        snapshots += image->snapshots;
+    }
+    clock_answer(snapshots);
+}
+
 // ---- Signals --------------------------------------------------------------------------------------------------------
 
 // Everything that could end us is blocked and read here; what ends others does not end the recorder of their last word.
@@ -306,6 +325,7 @@ static void wait_for_work(struct server *s, uint64_t now) {
     fds[n++] = (struct pollfd){.fd = is_watched_alive(s) ? s->watch_fd : -1, .events = POLLIN};
     for (unsigned i = 0; i < s->connection_count; i++)
         fds[n++] = (struct pollfd){.fd = s->connections[i].fd, .events = POLLIN};
+    fds[n++] = (struct pollfd){.fd = clock_fd(), .events = POLLIN};
     unsigned first = n;
     for (struct image *image = s->images; image; image = image->next)
         fds[n++] = (struct pollfd){.fd = is_awaited(image) ? image->process.pidfd : -1, .events = POLLIN};
@@ -318,6 +338,7 @@ static void wait_for_work(struct server *s, uint64_t now) {
 
 void server_run(const struct server_setup *setup) {
     struct server s = {.setup = setup, .control_fd = setup->control_fd};
+    clock_inject(setup->options->clock_fd);
     s.signal_fd = open_signals(setup->options->signal);
     s.watch_fd = setup->watch_pid ? process_pidfd(setup->watch_pid) : -1;
     if (s.control_fd >= 0) {
@@ -325,11 +346,14 @@ void server_run(const struct server_setup *setup) {
         setsockopt(s.control_fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     }
     for (;;) {
+        bool driven = clock_hear();
+        take_registrations(&s, moment_now().boottime_ns); // before deaths: who died may have been replaced before
+        if (driven) obey_driver(&s);
         uint64_t now = moment_now().boottime_ns;
-        take_registrations(&s, now); // before deaths: who died may have been replaced before
         hear_caller(&s, now);
         take_signals(&s);
-        tick_images(&s, now);
+        tick_images(&s, now, driven);
+        if (driven) answer_driver(&s);
         tell_running(&s, now);
         send_reports(&s, false);
         if (is_finished(&s, now)) break;

@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include "util.h"
 
-#include "sys.h"
-
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,16 +11,6 @@
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
-
-struct moment moment_now(void) {
-    return (struct moment){.realtime_ns = ht_sys_realtime_ns(), .boottime_ns = ht_sys_boottime_ns()};
-}
-
-struct moment moment_at(uint64_t boottime_ns) {
-    struct moment now = moment_now();
-    return (struct moment){.realtime_ns = now.realtime_ns - (now.boottime_ns - boottime_ns),
-                           .boottime_ns = boottime_ns};
-}
 
 void sleep_ns(uint64_t ns) {
     struct timespec t = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};

@@ -3,6 +3,8 @@
 #ifndef HEAPTIDE_RECORDER_UTIL_H
 #define HEAPTIDE_RECORDER_UTIL_H
 
+#include "clock.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,14 +14,6 @@
 enum { NS_PER_MS = 1000000 };
 #define NS_PER_S 1000000000ull
 
-// A moment on both clocks, read as close together as two calls allow.
-struct moment {
-    uint64_t realtime_ns;
-    uint64_t boottime_ns;
-};
-struct moment moment_now(void);
-// The moment at `boottime_ns`, with the wall clock as it stands to the other clock now.
-struct moment moment_at(uint64_t boottime_ns);
 void sleep_ns(uint64_t ns);
 
 // A growing byte buffer. Correct when zeroed. After an allocation failed it swallows what is put in and says so.
