@@ -1,71 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every capture of the agent against libgcc's unwinder, pc by pc, in real programs and in a torture test.
+"""Every capture of the agent against libgcc's unwinder, pc by pc: `bench.unwind_check` with tiny inputs.
 
-The checking library is the agent's own sources with two functions wrapped (native/tests/unwind_check.c); it stands in
-the agent's place and appends its verdict to a file when a process ends.
+At full length, over more programs: python -m bench.unwind_check (docs/design/0005-evidence-issue3.md has its result).
 """
 
 from __future__ import annotations
 
-import re
 import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-VERDICT = re.compile(r"^captures (\d+) mismatches (\d+) guessed (\d+)$", re.MULTILINE)
+from bench import unwind_check
+
+CASES = {case.name: case for case in unwind_check.cases()}
+LEAST = {
+    "cc1plus": 100_000,
+    "python": 10_000,
+    "jq": 10_000,
+    "xmllint": 3_000,
+    "gdb": 10_000,
+    "ripgrep (Rust)": 3_000,
+    "torture-edges": 100_000,
+    "torture-inside": 5_000,
+    "torture-leaves": 5_000,
+    "torture-exceptions": 5_000,
+    "torture-coroutines": 5_000,
+    "torture-boost_coroutines": 2_000,
+    "torture-address_reuse": 2_000,
+    "torture-vforks": 2_000,
+}
+"""Programs of the suite, and how many captures each makes at least: less, and nothing was checked."""
 
 
 @pytest.fixture(scope="session")
-def checker(native_build: ModuleType, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("unwind") / "libunwindcheck.so"
-    part = native_build.AGENT
-    sources = [*native_build.sources(part), repository / "native" / "tests" / "unwind_check.c"]
-    wraps = [f"-Wl,--wrap={name}" for name in ("ht_unwind", "ht_memo_capture")]
-    flags = [*native_build.COMMON, *part.compile_flags, "-I", str(repository / "native")]
-    command = ["cc", *flags, *wraps, *map(str, sources), "-o", str(output), *part.link_flags, "-lgcc_s"]
-    subprocess.run(command, check=True)
-    return output
+def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unwind_check.build(tmp_path_factory.mktemp("unwind"))
 
 
-def captures(checker: Path, folder: Path, command: Sequence[str]) -> int:
-    """Runs `command` under the checker; fails on any mismatch. The number of captures compared."""
-    verdicts = folder / "verdicts"
-    environment = {
-        "LD_PRELOAD": str(checker),
-        "HEAPPROFILE": str(folder / "profile"),
-        "UNWIND_CHECK": str(verdicts),
-        "PYTHONMALLOC": "malloc",
-        "PATH": "/usr/bin:/bin",
-    }
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    text = verdicts.read_text()
-    rows = [[int(n) for n in row] for row in VERDICT.findall(text)]
-    assert sum(row[1] for row in rows) == 0, text[:4000]
-    return sum(row[0] for row in rows)
+RUNS = [(name, manner) for name in LEAST for manner in unwind_check.MANNERS if (name, manner) != ("cc1plus", "sampled")]
+"""The compiler takes its time; the other manner has it at full length."""
 
 
-def test_torture(checker: Path, tmp_path: Path, repository: Path) -> None:
-    program = tmp_path / "unwind_edges"
-    source = repository / "tests" / "torture" / "unwind_edges.cpp"
-    subprocess.run(["c++", "-O2", "-g", "-pthread", str(source), "-o", str(program)], check=True)
-    assert captures(checker, tmp_path, [str(program)]) > 100_000
+@pytest.mark.parametrize(("name", "manner"), RUNS)
+def test_no_capture_differs(name: str, manner: str, checker: Path, tmp_path: Path) -> None:
+    case = CASES[name]
+    if case.missing:
+        pytest.skip(f"{case.missing} (tests/system-packages.txt)")
+    counts = unwind_check.check(case, manner, 0, checker, tmp_path)
+    assert counts.captures >= LEAST[name]
+    assert counts.mismatches == 0, (tmp_path / "counts.txt").read_text()[:4000]
+    assert counts.captures == counts.known + counts.remembered + counts.walked
+    if manner == "exact":
+        assert counts.known and counts.remembered, "the memo was not asked"
+    else:
+        assert not counts.known and not counts.remembered, "not every capture was a walk"
 
 
-def test_python(checker: Path, tmp_path: Path) -> None:
-    code = "import json, re, decimal; json.loads(json.dumps(list(range(3000)))); decimal.Decimal(2).sqrt()"
-    assert captures(checker, tmp_path, [sys.executable, "-c", code]) > 10_000
-
-
-def test_jq(checker: Path, tmp_path: Path, need: object) -> None:
-    need("jq")  # type: ignore[operator]
-    assert captures(checker, tmp_path, ["jq", "-n", "[range(20000)|tostring]|length"]) > 10_000
-
-
-def test_compiler(checker: Path, tmp_path: Path, repository: Path) -> None:
-    source = repository / "tests" / "torture" / "unwind_edges.cpp"
-    assert captures(checker, tmp_path, ["g++", "-O1", "-c", str(source), "-o", str(tmp_path / "x.o")]) > 10_000
+def test_the_comparison_sees_one_wrong_pc(checker: Path, tmp_path: Path) -> None:
+    words = ["/usr/bin/python3", "-S", "-c", "print(sorted(str(i) for i in range(20000))[0])"]
+    spoiled = {"PYTHONMALLOC": "malloc", "UNWIND_CHECK_SPOIL": "1"}
+    subprocess.run(words, env=unwind_check.environment(checker, tmp_path, spoiled), check=True, capture_output=True)
+    counts = unwind_check.counts_in(tmp_path)
+    assert counts.captures > 20_000 and counts.mismatches == counts.captures // 1000
+    assert "mismatch (known)" in (tmp_path / "counts.txt").read_text()
