@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""profile.proto, the format of pprof and of most profilers today: `.pb.gz`, or plain.
+
+Everything that the format can hold is in `Columns`, so reading and writing lose nothing but ids, the order of the
+string table and fields that a newer version of the format may have. A profile that contradicts itself (a sample of a
+location that is not there, another number of values than types, an id twice) is refused, as pprof refuses it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from heaptide._errors import InputError
+from heaptide.formats.packed import is_gzip, unpack
+from heaptide.formats.profile_proto import profile_class
+from heaptide.model.columns import Columns, Functions, Indices, Ints, Labels, Locations, Mapped, ValueType
+
+_Ids = npt.NDArray[np.uint64]
+_LEVEL = 1
+"""Of compression: level 6 takes four times as long for a tenth less."""
+
+
+def looks_like(head: bytes) -> bool:
+    """Whether ``head``, the beginning of a file (not of its unpacked contents), may be that of a profile.proto.
+
+    The format has no mark. A plain one begins with a field 1 to 5 that holds a message, and nothing printable does.
+    """
+    if is_gzip(head):
+        return True
+    return len(head) > 1 and head[0] in (0x0A, 0x12, 0x1A, 0x22, 0x2A) and b"\0" not in head[:1] and _is_message(head)
+
+
+def _is_message(head: bytes) -> bool:
+    """Whether the first field is of a length that is followed by another field's tag, or by the end."""
+    length, shift, at = 0, 0, 1
+    while at < len(head) and shift < 35:
+        length |= (head[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if head[at - 1] < 0x80:
+            break
+    after = at + length
+    if after >= len(head):
+        return length > 0 and head[0] != 0x0A and head[at : at + 1] in (b"\x08", b"\x0a")
+    return head[after] >> 3 in range(1, 16) and head[after] & 7 in (0, 2)
+
+
+def parse(data: bytes, path: str = "<profile>") -> Columns:
+    """Read a profile, gzipped or plain. ``path`` is only named in errors: InputError when it is none."""
+    from google.protobuf.message import DecodeError
+
+    plain = unpack(data, path) if is_gzip(data) else data
+    message = profile_class()()
+    try:
+        message.ParseFromString(plain)
+    except DecodeError as error:
+        raise InputError(path, None, f"is no profile.proto: {error}") from None
+    return _Reading(message, path).columns()
+
+
+class _Reading:
+    """From messages to columns."""
+
+    def __init__(self, message: Any, path: str) -> None:
+        self.message = message
+        self.path = path
+        self.strings: list[str] = [text.decode("utf-8", "surrogateescape") for text in message.string_table]
+
+    def columns(self) -> Columns:
+        message = self.message
+        if self.strings and self.strings[0]:
+            raise self._wrong(f"its string 0 must be empty, and is {self.strings[0]!r}")
+        if not message.sample_type:
+            raise self._wrong("it names no type of sample")
+        functions = self._functions()
+        locations = self._locations()
+        stack, stack_start = self._stacks()
+        return Columns(
+            sample_types=tuple(self._value_type(kind) for kind in message.sample_type),
+            values=self._values(),
+            stack_start=stack_start,
+            stack=stack,
+            locations=locations,
+            functions=functions,
+            mappings=tuple(self._mapping(one) for one in message.mapping),
+            labels=self._labels(),
+            period_type=self._value_type(message.period_type) if message.HasField("period_type") else None,
+            period=message.period,
+            time_ns=message.time_nanos,
+            duration_ns=message.duration_nanos,
+            comments=tuple(self._text(index) for index in message.comment),
+            default_sample_type=self._text(message.default_sample_type),
+            doc_url=self._text(message.doc_url),
+            drop_frames=self._text(message.drop_frames),
+            keep_frames=self._text(message.keep_frames),
+        )
+
+    def _wrong(self, what: str) -> InputError:
+        return InputError(self.path, None, f"is no sound profile.proto: {what}")
+
+    def _text(self, index: int) -> str:
+        if index == 0 and not self.strings:
+            return ""
+        if not 0 <= index < len(self.strings):
+            raise self._wrong(f"string {index} of {len(self.strings)} is named")
+        return self.strings[index]
+
+    def _value_type(self, kind: Any) -> ValueType:
+        return ValueType(self._text(kind.type), self._text(kind.unit))
+
+    def _mapping(self, one: Any) -> Mapped:
+        return Mapped(
+            one.memory_start,
+            one.memory_limit,
+            one.file_offset,
+            self._text(one.filename),
+            self._text(one.build_id),
+            one.has_functions,
+            one.has_filenames,
+            one.has_line_numbers,
+            one.has_inline_frames,
+        )
+
+    def _functions(self) -> Functions:
+        every = self.message.function
+        text = self._text
+        return Functions(
+            [text(one.name) for one in every],
+            [text(one.system_name) for one in every],
+            [text(one.filename) for one in every],
+            np.fromiter((one.start_line for one in every), np.int64, len(every)),
+        )
+
+    def _locations(self) -> Locations:
+        every = self.message.location
+        lines = list(chain.from_iterable(one.line for one in every))
+        return Locations(
+            address=np.fromiter((one.address for one in every), np.uint64, len(every)),
+            mapping=self._rows([one.mapping_id for one in every], self.message.mapping, "mapping"),
+            folded=np.fromiter((one.is_folded for one in every), np.bool_, len(every)),
+            line_start=_bounds(len(one.line) for one in every),
+            function=self._rows([one.function_id for one in lines], self.message.function, "function"),
+            line=np.fromiter((one.line for one in lines), np.int64, len(lines)),
+            column=np.fromiter((one.column for one in lines), np.int64, len(lines)),
+        )
+
+    def _stacks(self) -> tuple[Indices, Ints]:
+        every = self.message.sample
+        start = _bounds(len(one.location_id) for one in every)
+        flat = np.fromiter(chain.from_iterable(one.location_id for one in every), np.uint64, int(start[-1]))
+        stack = self._rows(flat, self.message.location, "location")
+        if len(stack) and stack.min() < 0:
+            raise self._wrong("a sample names the location 0")
+        return stack, start
+
+    def _values(self) -> Ints:
+        every, kinds = self.message.sample, len(self.message.sample_type)
+        if any(len(one.value) != kinds for one in every):
+            raise self._wrong(f"a sample has another number of values than there are types ({kinds})")
+        flat = np.fromiter(chain.from_iterable(one.value for one in every), np.int64, kinds * len(every))
+        return np.ascontiguousarray(flat.reshape(-1, kinds).T)
+
+    def _labels(self) -> Labels:
+        found = [
+            (row, label.key, label.str, label.num, label.num_unit)
+            for row, sample in enumerate(self.message.sample)
+            for label in sample.label
+        ]
+        table = np.array(found, np.int64).reshape(-1, 5)
+        named = table[:, [1, 2, 4]]
+        if len(named) and (named.min() < 0 or named.max() >= len(self.strings)):
+            raise self._wrong("a label names a string that is not there")
+        key, text, unit = (column.astype(np.int32) for column in named.T)
+        return Labels(
+            sample=table[:, 0].copy(),
+            key=key,
+            text=np.where(text == 0, np.int32(-1), text),
+            number=np.where(text == 0, table[:, 3], 0),
+            unit=np.where((unit == 0) | (text != 0), np.int32(-1), unit),
+            strings=self.strings,
+        )
+
+    def _rows(self, wanted: Sequence[int] | _Ids, table: Any, what: str) -> Indices:
+        """The rows of ids in a table; -1 for the id 0, which is none."""
+        ids = np.fromiter((one.id for one in table), np.uint64, len(table))
+        if len(ids) and ids.min() == 0:
+            raise self._wrong(f"a {what} has the id 0")
+        order = np.argsort(ids, kind="stable")
+        ordered = ids[order]
+        if (ordered[1:] == ordered[:-1]).any():
+            raise self._wrong(f"two {what}s have the same id")
+        sought = np.asarray(wanted, np.uint64)
+        rows = _look_up(sought, ordered, order.astype(np.int32))
+        if (missing := sought[(rows < 0) & (sought != 0)]).size:
+            raise self._wrong(f"{what} {missing[0]} is named, and there is none of that id")
+        return rows
+
+
+def _look_up(sought: _Ids, ordered: _Ids, row: Indices) -> Indices:
+    """For each id the row it has, -1 where there is none. Ids that are counted up from 1 are looked up directly."""
+    if not len(ordered):
+        return np.full(len(sought), -1, np.int32)
+    highest = int(ordered[-1])
+    if highest <= 8 * len(ordered) + 1024:
+        table = np.full(highest + 2, -1, np.int32)
+        table[ordered] = row
+        return table[np.minimum(sought, np.uint64(highest + 1))]
+    at = np.minimum(np.searchsorted(ordered, sought), len(ordered) - 1)
+    return np.where(ordered[at] == sought, row[at], np.int32(-1))
+
+
+def _bounds(lengths: Iterable[int]) -> Ints:
+    counted = np.fromiter(lengths, np.int64)
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(counted, dtype=np.int64)))
+
+
+def dump(columns: Columns) -> bytes:
+    """Write a gzipped profile.proto. The bytes depend on the columns alone."""
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)
+    return packer.compress(message_of(columns).SerializeToString(deterministic=True)) + packer.flush()
+
+
+def message_of(columns: Columns) -> Any:
+    """The columns as a message Profile."""
+    return _Writing(columns).message()
+
+
+class _Writing:
+    """From columns to messages."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self.index: dict[str, int] = {"": 0}
+
+    def message(self) -> Any:
+        columns = self.columns
+        out = profile_class()(
+            period=columns.period,
+            time_nanos=columns.time_ns,
+            duration_nanos=columns.duration_ns,
+            default_sample_type=self._text(columns.default_sample_type),
+            doc_url=self._text(columns.doc_url),
+            drop_frames=self._text(columns.drop_frames),
+            keep_frames=self._text(columns.keep_frames),
+            comment=[self._text(comment) for comment in columns.comments],
+        )
+        for kind in columns.sample_types:
+            self._value_type(out.sample_type.add(), kind)
+        if columns.period_type is not None:
+            self._value_type(out.period_type, columns.period_type)
+            out.period_type.SetInParent()
+        self._samples(out)
+        self._labels(out)
+        self._mappings(out)
+        self._locations(out)
+        self._functions(out)
+        out.string_table.extend(text.encode("utf-8", "surrogateescape") for text in self.index)
+        return out
+
+    def _text(self, text: str) -> int:
+        return self.index.setdefault(text, len(self.index))
+
+    def _value_type(self, out: Any, kind: ValueType) -> None:
+        out.type, out.unit = self._text(kind.type), self._text(kind.unit)
+
+    def _samples(self, out: Any) -> None:
+        ids = (self.columns.stack.astype(np.int64) + 1).tolist()
+        start = self.columns.stack_start.tolist()
+        values = self.columns.values.T.tolist()
+        for row in range(len(self.columns)):
+            sample = out.sample.add()
+            sample.location_id.extend(ids[start[row] : start[row + 1]])
+            sample.value.extend(values[row])
+
+    def _labels(self, out: Any) -> None:
+        labels = self.columns.labels
+        strings = [self._text(text) for text in labels.strings]
+        columns = (labels.sample, labels.key, labels.text, labels.number, labels.unit)
+        for row, key, text, number, unit in zip(*(column.tolist() for column in columns), strict=True):
+            label = out.sample[row].label.add(key=strings[key])
+            if text >= 0:
+                label.str = strings[text]
+            else:
+                label.num = number
+                label.num_unit = strings[unit] if unit >= 0 else 0
+
+    def _mappings(self, out: Any) -> None:
+        for number, one in enumerate(self.columns.mappings, start=1):
+            out.mapping.add(
+                id=number,
+                memory_start=one.start,
+                memory_limit=one.limit,
+                file_offset=one.offset,
+                filename=self._text(one.file),
+                build_id=self._text(one.build_id),
+                has_functions=one.has_functions,
+                has_filenames=one.has_filenames,
+                has_line_numbers=one.has_line_numbers,
+                has_inline_frames=one.has_inline_frames,
+            )
+
+    def _locations(self, out: Any) -> None:
+        places = self.columns.locations
+        start = places.line_start.tolist()
+        lines = list(zip(places.function.tolist(), places.line.tolist(), places.column.tolist(), strict=True))
+        each = zip(places.address.tolist(), places.mapping.tolist(), places.folded.tolist(), strict=True)
+        for row, (address, mapping, folded) in enumerate(each):
+            location = out.location.add(id=row + 1, mapping_id=mapping + 1, address=address, is_folded=folded)
+            for function, line, column in lines[start[row] : start[row + 1]]:
+                location.line.add(function_id=function + 1, line=line, column=column)
+
+    def _functions(self, out: Any) -> None:
+        table = self.columns.functions
+        each = zip(table.name, table.system_name, table.filename, table.start_line.tolist(), strict=True)
+        for number, (name, system_name, filename, start_line) in enumerate(each, start=1):
+            out.function.add(
+                id=number,
+                name=self._text(name),
+                system_name=self._text(system_name),
+                filename=self._text(filename),
+                start_line=start_line,
+            )
