@@ -11,6 +11,7 @@ from heaptide import build
 from heaptide._errors import NothingToShow, UsageError
 from heaptide.capture import format as fmt
 from heaptide.capture import read
+from heaptide.capture.counters import CounterLog
 from heaptide.capture.kinds import mapping_ids, split
 from heaptide.capture.records import SnapshotRecord
 from heaptide.cli import inputs
@@ -80,12 +81,17 @@ def test_records_are_split_by_the_flag_of_their_stack() -> None:
     records = read(a_capture("exact").data()).records
     assert mapping_ids(records).tolist() == [MAPPED, LATER]
     assert mapping_ids([]).tolist() == []
-    taken = [record for record in records if isinstance(record, SnapshotRecord)]
-    blocks, mapped = split(taken, mapping_ids(records))
-    assert [record.ids.tolist() for record in blocks] == [[BLOCKS], [], [BLOCKS]]
-    assert [record.ids.tolist() for record in mapped] == [[MAPPED], [MAPPED, LATER], []]
-    assert all(len(column) == 2 for column in mapped[1].columns.values())
-    assert blocks[2] is taken[2], "what needs no cut is not copied"
+    whole = CounterLog([record for record in records if isinstance(record, SnapshotRecord)])
+    blocks, mapped = split(whole, mapping_ids(records))
+    assert blocks.ids.tolist() == [BLOCKS] and mapped.ids.tolist() == [MAPPED, LATER]
+    assert [log.state(index).ids.tolist() for log in (blocks, mapped) for index in range(3)] == [
+        *([[BLOCKS]] * 3),
+        [MAPPED],
+        *([[MAPPED, LATER]] * 2),
+    ]
+    assert blocks.column("alloc_bytes").tolist() == [100, 300]
+    assert mapped.column("alloc_bytes").tolist() == [4096, 4096, 8192]
+    assert split(blocks, mapping_ids([]))[0] is blocks, "what needs no cut is not copied"
 
 
 def test_a_flag_that_was_lost_with_its_record_is_said(tmp_path: Path) -> None:

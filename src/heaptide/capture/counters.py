@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the snapshots' changes to the state at each: the last value of every stack up to there.
+"""The counters of all snapshots, turned round: from what changed at each moment to what became of each stack.
 
-One pass over the file's order notes, for each stack, which entry (its place in the sequence of all snapshots' values)
-was its latest. That state is kept whole now and then (a key frame): the state at any snapshot is a key frame and
-a few snapshots more. Key frames take at most a quarter of what the snapshots' own ids take.
+A snapshot holds the totals of the stacks that changed since the one before. Here these entries are brought into the
+order (stack, moment), once, by a sort in linear time; then the state at a moment is the last entry of each stack up to
+there, and what happened between two moments is a difference of neighbours. The columns stay as wide as they were written
+until one is asked for.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,11 @@ import numpy.typing as npt
 from heaptide.capture.records import SnapshotRecord
 
 Ints = npt.NDArray[np.int64]
+Column = npt.NDArray[Any]
 
-_KEY_FRAME_SPACING = 4
-"""A key frame is kept after so many times as many entries as it has rows."""
+_RADIX = 1 << 16
+_SPARSE = 8
+"""Ids are given out without holes. Where they reach beyond so many times the entries, no table by id is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class State:
     """All stacks' counters at a snapshot: ids ascending, columns by the names of the capture, as wide as 64 bits."""
 
     ids: Ints
-    columns: dict[str, npt.NDArray[Any]]
+    columns: dict[str, Column]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,82 +43,111 @@ class Totals:
 
 
 class CounterLog:
-    """The snapshots of one recording, all with the same columns."""
+    """The entries of some stacks of one recording. All snapshots have the same columns."""
 
     def __init__(self, snapshots: Sequence[SnapshotRecord]) -> None:
         self._snapshots = snapshots
-        counts = [len(snapshot.ids) for snapshot in snapshots]
-        self._starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
-        self.ids = _union([snapshot.ids for snapshot in snapshots])
-        """Every stack id of the recording, ascending."""
-        self._key_frames: list[tuple[int, Ints]] = []
-        self.totals = self._replay()
+        counts = np.array([len(snapshot.ids) for snapshot in snapshots], np.int64)
+        all_ids = np.concatenate([np.zeros(0, np.int64), *(snapshot.ids for snapshot in snapshots)])
+        ids, rows = _ranks(all_ids)
+        self.ids: Ints = ids
+        """The stacks, ascending."""
+        self._order = _stable_order(rows, len(ids))
+        """For each entry, in the order (stack, moment), its place in the order of the file."""
+        self.first: Ints = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(rows, minlength=len(ids)))])
+        """The entries of the stack in row r are those from first[r] to first[r + 1]."""
+        self.moment = np.repeat(np.arange(len(counts), dtype=np.int32), counts)[self._order]
+        """For each entry its snapshot's index."""
+        self._totals: Totals | None = None
+
+    def only(self, rows: npt.NDArray[np.bool_]) -> "CounterLog":
+        """The log of some of the stacks (a mask by row), at the same snapshots."""
+        if rows.all():
+            return self
+        entries = np.repeat(rows, np.diff(self.first))
+        part = object.__new__(CounterLog)
+        part._snapshots, part._totals = self._snapshots, None
+        part.ids, part._order, part.moment = self.ids[rows], self._order[entries], self.moment[entries]
+        part.first = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.diff(self.first)[rows])])
+        return part
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns, by the names of the capture."""
+        return tuple(self._snapshots[0].columns) if self._snapshots else ()
+
+    def column(self, name: str) -> Column:
+        """The totals of one counter at every entry, int64 or float64."""
+        parts = [np.zeros(0, np.uint8), *(snapshot.columns[name] for snapshot in self._snapshots)]
+        whole: Column = np.concatenate(parts)[self._order]
+        return whole if whole.dtype.kind == "f" else whole.astype(np.int64)
+
+    def steps(self, values: Column) -> Column:
+        """For values by entry the difference to the same stack's entry before; the first of a stack to zero."""
+        steps: Column = np.diff(values, prepend=values[:1] * 0)
+        begins = self.first[:-1]
+        steps[begins] = values[begins]
+        return steps
 
     def state(self, index: int) -> State:
         """The counters at `snapshots[index]`, for the stacks that had any by then."""
-        latest = self._latest(index)
-        rows = np.flatnonzero(latest >= 0)
-        entries = latest[rows]
-        names = self._snapshots[index].columns
-        return State(self.ids[rows], {name: self._gather(name, entries) for name in names})
+        if not len(self.ids):
+            return State(self.ids, {name: self.column(name) for name in self.names})
+        passed = np.add.reduceat(self.moment <= index, self.first[:-1], dtype=np.int64)
+        rows = np.flatnonzero(passed)
+        entries = (self.first[:-1] + passed - 1)[rows]
+        return State(self.ids[rows], {name: self._gather(name, entries) for name in self.names})
 
-    def _replay(self) -> Totals:
-        """The one pass: totals at each snapshot, and the key frames."""
-        rows = len(self.ids)
-        latest = np.full(rows, -1, np.int64)
-        live, allocated = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
-        sums = np.zeros((3, len(self._snapshots)), np.int64)
-        running = np.zeros(3, np.int64)
-        since_key = 0
-        for index, snapshot in enumerate(self._snapshots):
-            place = np.searchsorted(self.ids, snapshot.ids)
-            now_allocated = snapshot.columns["alloc_bytes"].astype(np.int64)
-            now_live = now_allocated - snapshot.columns["free_bytes"].astype(np.int64)
-            before = live[place]
-            running[0] += np.maximum(now_live, 0).sum() - np.maximum(before, 0).sum()
-            running[1] += now_allocated.sum() - allocated[place].sum()
-            running[2] += (now_live < 0).sum() - (before < 0).sum()
-            live[place], allocated[place] = now_live, now_allocated
-            latest[place] = np.arange(self._starts[index], self._starts[index + 1])
-            sums[:, index] = running
-            since_key += len(place)
-            if since_key > _KEY_FRAME_SPACING * rows:
-                self._key_frames.append((index, latest.copy()))
-                since_key = 0
-        return Totals(sums[0], sums[1], sums[2])
+    @property
+    def totals(self) -> Totals:
+        """The sums at each snapshot."""
+        if self._totals is None:
+            allocated = self.column("alloc_bytes")
+            live = allocated - self.column("free_bytes")
+            sums = (self._summed(values) for values in (np.maximum(live, 0), allocated, (live < 0).astype(np.int64)))
+            self._totals = Totals(*sums)
+        return self._totals
 
-    def _latest(self, index: int) -> Ints:
-        """For each stack the entry that holds its value at `snapshots[index]`; -1 for none yet."""
-        earlier = [frame for frame in self._key_frames if frame[0] <= index]
-        begin, latest = (earlier[-1][0] + 1, earlier[-1][1].copy()) if earlier else (0, np.full(len(self.ids), -1))
-        for step in range(begin, index + 1):
-            place = np.searchsorted(self.ids, self._snapshots[step].ids)
-            latest[place] = np.arange(self._starts[step], self._starts[step + 1])
-        return latest
+    def _summed(self, values: Ints) -> Ints:
+        """Values by entry, carried forward and summed over the stacks, in whole numbers: at each snapshot."""
+        by_moment = _stable_order(self.moment, len(self._snapshots))
+        steps = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.steps(values)[by_moment])])
+        ends = np.cumsum(np.bincount(self.moment, minlength=len(self._snapshots)))
+        sums: Ints = steps[ends]
+        return sums
 
-    def _gather(self, name: str, entries: Ints) -> npt.NDArray[Any]:
-        """The values of one column at these entries."""
+    def _gather(self, name: str, entries: Ints) -> Column:
+        """The values of one column at these entries, without bringing the whole column into order."""
+        place = self._order[entries]
+        starts = np.cumsum([0, *(len(snapshot.ids) for snapshot in self._snapshots)])
+        moments = self.moment[entries]
         first = self._snapshots[0].columns[name]
-        out = np.zeros(len(entries), np.float64 if first.dtype.kind == "f" else np.int64)
-        owner = np.searchsorted(self._starts, entries, side="right") - 1
-        order = np.argsort(owner, kind="stable")
-        owners, begins = np.unique(owner[order], return_index=True)
-        ends = np.append(begins[1:], len(order))
-        for index, begin, end in zip(owners.tolist(), begins.tolist(), ends.tolist(), strict=False):
-            group = order[begin:end]
-            out[group] = self._snapshots[index].columns[name][entries[group] - self._starts[index]]
+        out: Column = np.zeros(len(entries), np.float64 if first.dtype.kind == "f" else np.int64)
+        order = _stable_order(moments, len(self._snapshots))
+        owners, begins = np.unique(moments[order], return_index=True)
+        for owner, group in zip(owners.tolist(), np.split(order, begins[1:]), strict=False):
+            out[group] = self._snapshots[owner].columns[name][place[group] - starts[owner]]
         return out
 
 
-def _union(lists: Sequence[Ints]) -> Ints:
-    """Every number that occurs, ascending. Ids are given out without holes, so a table of bits is the usual way."""
-    entries = sum(len(ids) for ids in lists)
-    if not entries:
-        return np.zeros(0, np.int64)
-    top = max(int(ids[-1]) for ids in lists if len(ids))
-    if top > 8 * entries + (1 << 20):
-        return np.unique(np.concatenate(lists))
+def _ranks(ids: Ints) -> tuple[Ints, Ints]:
+    """The distinct numbers, ascending, and for each of `ids` its place among them."""
+    top = int(ids.max()) if len(ids) else 0
+    if top > _SPARSE * len(ids) + (1 << 20):
+        distinct, ranks = np.unique(ids, return_inverse=True)
+        return distinct, ranks
     seen = np.zeros(top + 1, bool)
-    for ids in lists:
-        seen[ids] = True
-    return np.flatnonzero(seen)
+    seen[ids] = True
+    distinct = np.flatnonzero(seen)
+    table = np.zeros(top + 1, np.int64)
+    table[distinct] = np.arange(len(distinct))
+    return distinct, table[ids]
+
+
+def _stable_order(keys: npt.NDArray[Any], most: int) -> Ints:
+    """What brings `keys`, all from 0 to `most` - 1, into ascending order. numpy sorts 16 bits by radix: linear time."""
+    low = (keys % _RADIX).astype(np.uint16)
+    order: Ints = np.argsort(low, kind="stable")
+    if most > _RADIX:
+        order = order[_stable_order(keys[order] // _RADIX, -(-most // _RADIX))]
+    return order

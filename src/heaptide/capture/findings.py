@@ -76,8 +76,7 @@ def account_of(recording: Recording, *, live: bool = False) -> Account:
     ]
     agents = [record for record in records if isinstance(record, AgentRecord)]
     end = next((record for record in reversed(records) if isinstance(record, EndRecord)), None)
-    blocks, mapped = split(snapshots, mapping_ids(records))
-    log, mappings = CounterLog(blocks), CounterLog(mapped)
+    log, mappings = split(CounterLog(snapshots), mapping_ids(records))
     unread = _damage_texts(recording) + _holes(snapshots) + _missing_tail(records, snapshots) + refused
     unread += ([] if live and not records else _missing_process(process)) + _missing_stacks(records, log)
     warnings = unread + _cut_short(snapshots, end, live) + _negative(log) + _negative(mappings)

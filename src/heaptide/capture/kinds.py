@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blocks of the allocator and mappings that the program made itself: one capture, two accounts that are never mixed."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from heaptide.capture import format as fmt
-from heaptide.capture.records import Record, SnapshotRecord, StacksRecord
+from heaptide.capture.counters import CounterLog
+from heaptide.capture.records import Record, StacksRecord
 
 
 def mapping_ids(records: Sequence[Record]) -> npt.NDArray[np.int64]:
@@ -19,17 +18,7 @@ def mapping_ids(records: Sequence[Record]) -> npt.NDArray[np.int64]:
     return np.unique(np.concatenate([np.zeros(0, np.int64), *ids]))
 
 
-def split(
-    snapshots: Sequence[SnapshotRecord], mappings: npt.NDArray[np.int64]
-) -> tuple[list[SnapshotRecord], list[SnapshotRecord]]:
-    """Each snapshot twice: with the counters of blocks alone, and with those of mappings (ids in `mappings`) alone."""
-    masks = [np.isin(snapshot.ids, mappings) for snapshot in snapshots]
-    blocks = [_only(snapshot, ~mask) for snapshot, mask in zip(snapshots, masks, strict=True)]
-    return blocks, [_only(snapshot, mask) for snapshot, mask in zip(snapshots, masks, strict=True)]
-
-
-def _only(snapshot: SnapshotRecord, rows: npt.NDArray[np.bool_]) -> SnapshotRecord:
-    if rows.all():
-        return snapshot
-    columns: Mapping[str, npt.NDArray[Any]] = {name: column[rows] for name, column in snapshot.columns.items()}
-    return replace(snapshot, ids=snapshot.ids[rows], columns=columns)
+def split(log: CounterLog, mappings: npt.NDArray[np.int64]) -> tuple[CounterLog, CounterLog]:
+    """Two logs of the same moments: of the stacks of blocks, and of those of mappings (ids in `mappings`)."""
+    mask = np.isin(log.ids, mappings)
+    return log.only(~mask), log.only(mask)
