@@ -20,10 +20,12 @@ from heaptide._types import Address, FileOffset
 from heaptide.capture import format as fmt
 from heaptide.capture.counters import CounterLog, State
 from heaptide.capture.findings import Account, account_of
+from heaptide.capture.history import grouped
 from heaptide.capture.places import Place, PlacedStack, place_stacks
 from heaptide.capture.reader import read
 from heaptide.capture.records import ModuleRecord, ProcessRecord, Record
 from heaptide.model import Frame, Profile, Series, Snapshot, StackTable, StackTableBuilder, role_of
+from heaptide.model.histories import Histories
 from heaptide.model.profile import Column, Floats, Ints
 
 if TYPE_CHECKING:
@@ -191,6 +193,20 @@ class _CaptureSource:
                 del self._kept[next(iter(self._kept))]
             self._kept[index] = self._build(index)
         return self._kept[index]
+
+    def histories(self, ids: Ints, group: Ints, count: int, at: Ints) -> Histories:
+        """See `heaptide.model.Series.histories`."""
+        columns = grouped(self._log, ids, group, count, at)
+        zero = np.zeros((count, len(at)))
+        return Histories(
+            np.array([self._snapshots[index].offset_s for index in at.tolist()]),
+            columns["alloc_bytes"],
+            columns["free_bytes"],
+            columns["alloc_objects"] / self._object_scale,
+            columns["free_objects"] / self._object_scale,
+            columns.get("alloc_variance", zero),
+            columns.get("free_variance", zero),
+        )
 
     def _build(self, index: int) -> Profile:
         state = self._log.state(index)

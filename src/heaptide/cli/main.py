@@ -18,6 +18,7 @@ from heaptide.cli.guard import leave
 
 COMMANDS = {
     "run": "Start a program under the agent and record what it allocates.",
+    "growth": "Say what grows, how fast, how surely, and where.",
     "top": "Show what each function, line, file or module holds.",
     "traces": "Show every stack with its values.",
     "graph": "Draw the call graph.",

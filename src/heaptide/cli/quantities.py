@@ -66,3 +66,22 @@ class Duration(click.ParamType[float]):
         if seconds <= 0:
             self.fail(f"{value!r} is not above zero", param, ctx)
         return seconds
+
+
+class Rate(click.ParamType[float]):
+    """A size over time on the command line (``1MiB/h``), in bytes per second."""
+
+    name = "rate"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        size, slash, time = str(value).partition("/")
+        try:
+            seconds = parse_duration(time if time[:1].isdigit() else f"1{time}") if slash else 0.0
+            rate = parse_size(size) / seconds if seconds else 0.0
+        except ValueError:
+            rate = 0.0
+        if rate <= 0:
+            self.fail(f"{value!r} is no rate; write 1MiB/h, 10KiB/s or 2GiB/7d", param, ctx)
+        return rate

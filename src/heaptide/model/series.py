@@ -2,11 +2,12 @@
 """A series: the snapshots of one recording, each of which can be turned into a profile."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
-from heaptide._errors import UsageError
+from heaptide._errors import NothingToShow, UsageError
 from heaptide.model import moments
-from heaptide.model.profile import Profile
+from heaptide.model.histories import Histories
+from heaptide.model.profile import Ints, Profile
 from heaptide.model.snapshot import Snapshot
 
 
@@ -15,6 +16,15 @@ class Source(Protocol):
 
     def profile(self, index: int) -> Profile:
         """The profile at `snapshots[index]`, symbols resolved. The first call may be slow."""
+        ...
+
+
+@runtime_checkable
+class Past(Protocol):
+    """A source that knows all moments at once. A foreign file, which has one, does not."""
+
+    def histories(self, ids: Ints, group: Ints, count: int, at: Ints) -> Histories:
+        """See `Series.histories`."""
         ...
 
 
@@ -75,6 +85,22 @@ class Series:
             NothingToShow: there is no snapshot at all.
         """
         return self._source.profile(self._index[self.moment(moment).number])
+
+    def histories(self, ids: Ints, group: Ints, count: int, at: Ints) -> Histories:
+        """What groups of stacks had allocated and freed at many snapshots. No symbol is looked up.
+
+        Args:
+            ids: stack ids, ascending, as `Profile.ids` has them.
+            group: for each of `ids` its group, from 0.
+            count: how many groups.
+            at: indices into `snapshots`, ascending.
+
+        Raises:
+            NothingToShow: the series is of a file that holds a single profile.
+        """
+        if not isinstance(self._source, Past):
+            raise NothingToShow(f"{self.path} holds one moment", hint="growth needs a capture: heaptide run -- COMMAND")
+        return self._source.histories(ids, group, count, at)
 
     def moment(self, moment: "str | int | Snapshot") -> Snapshot:
         """The snapshot that a moment means. Raises as `at`."""

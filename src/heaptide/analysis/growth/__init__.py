@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verdict: what grows, how fast, how surely, where. docs/design/0006-the-verdict.md explains the method."""
+
+from heaptide.analysis.growth.judge import judge
+from heaptide.analysis.growth.result import ACTING, Growth, Judgement, Step, Suspect
+
+__all__ = ["ACTING", "Growth", "Judgement", "Step", "Suspect", "judge"]

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured of each site's series before anything is decided. Vectorised: one row for each site."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from heaptide.analysis.growth import trend
+from heaptide.analysis.growth.bins import bin_count, bin_means
+from heaptide.model.histories import Histories
+
+Floats = npt.NDArray[np.float64]
+
+WARM_UP = 0.2
+"""The first part of a run says nothing of its steady state."""
+SLICES = 12
+"""The run in equal parts, over whose means peaks are compared."""
+_OPEN_FROM = 24
+"""With so many snapshots a spike of one snapshot is taken out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Times are seconds of waking time, amounts bytes, rates bytes per second."""
+
+    half: trend.Trend
+    """Over the last half."""
+    main: trend.Trend
+    """Over all but the warm-up."""
+    third: trend.Trend
+    """Over the last third."""
+    before: trend.Trend
+    """Over what `main` has and `half` has not."""
+    low: Floats
+    high: Floats
+    """95 % interval of `half`, with the sampling error's own skewness."""
+    quantum: Floats
+    """The grain of the series: the mean weight of a sample, or the mean size of a block."""
+    slices: Floats
+    """Means over the `SLICES` parts of the run."""
+    series: Floats
+    """In use at each snapshot, single spikes taken out."""
+
+
+def measure(histories: Histories, times: Floats, sampled: bool) -> Features:
+    """Every feature of every row.
+
+    Args:
+        histories: the judged stretch alone.
+        times: its moments in waking time, ascending.
+        sampled: what the totals are.
+    """
+    series = opened(histories.in_use_bytes)
+    quantum = grain(histories, sampled)
+    begin, end = float(times[0]), float(times[-1])
+    length = end - begin
+    half = _fit(series, times, begin + length / 2, end, quantum)
+    low, high = interval(half, quantum, length / 2, sampled)
+    return Features(
+        half=half,
+        main=_fit(series, times, begin + WARM_UP * length, end, quantum),
+        third=_fit(series, times, begin + 2 * length / 3, end, quantum),
+        before=_fit(series, times, begin + WARM_UP * length, begin + length / 2, quantum),
+        low=low,
+        high=high,
+        quantum=quantum,
+        slices=series @ bin_means(times, begin, end, SLICES),
+        series=series,
+    )
+
+
+def opened(series: Floats) -> Floats:
+    """Without rises that last a single snapshot: the morphological opening over two neighbours (a minimum over each
+    pair, then a maximum over the pairs that a moment is in). What rises and stays is left as it is."""
+    if series.shape[1] < _OPEN_FROM:
+        return series
+    pairs = np.minimum(series[:, 1:], series[:, :-1])
+    inner = np.maximum(pairs[:, 1:], pairs[:, :-1])
+    return np.concatenate([pairs[:, :1], inner, pairs[:, -1:]], axis=1)
+
+
+def grain(histories: Histories, sampled: bool) -> Floats:
+    """See `Features.quantum`. A sample of weight w adds w² (1 - p) to the variance and w to the bytes."""
+    allocated = histories.alloc_bytes[:, -1]
+    over = histories.alloc_variance[:, -1] if sampled else np.square(allocated)
+    under = allocated if sampled else allocated * histories.alloc_objects[:, -1]
+    mean = np.divide(over, under, out=np.ones(len(over)), where=under > 0)
+    result: Floats = np.maximum(mean, 1.0)
+    return result
+
+
+def interval(fitted: trend.Trend, quantum: Floats, length: float, sampled: bool) -> tuple[Floats, Floats]:
+    """The 95 % interval of a rate, the part of the variance that is proportional to the rate taken at its ends.
+
+    What is kept arrives in grains: n of them have a variance of n, so that the rate r over a time T has at least
+    r q / T from grains of q bytes. Wilson's (1927) reasoning: the ends are the rates for which the estimate would lie
+    just within the error that *they* predict, not the error that the estimate predicts.
+    """
+    grains = 1.1 * quantum / length  # between the random walk's 1 and ordinary least squares' 6/5
+    variance = np.square(fitted.spread)
+    up = np.maximum(fitted.rate, 0.0)
+    arrivals = grains * up
+    rest = np.maximum(variance - arrivals, 0.0)
+    if not sampled:  # blocks may come as regularly as they like: no more than the series shows
+        grains = np.where(up > 0, np.minimum(grains, variance / np.maximum(up, 1e-300)), 0.0)
+        arrivals = grains * up
+    ends = []
+    for probability, sign in ((0.025, -1.0), (0.975, 1.0)):
+        t = np.abs(fitted.quantile(probability) - fitted.rate) / fitted.spread
+        skew = t * t * grains / 2
+        ends.append(fitted.rate + skew + sign * t * np.sqrt(rest + arrivals + skew * grains / 2))
+    return ends[0], ends[1]
+
+
+def _fit(series: Floats, times: Floats, begin: float, end: float, quantum: Floats) -> trend.Trend:
+    bins = bin_count(times, begin, end)
+    means = series @ bin_means(times, begin, end, bins)
+    return trend.fit(means, (end - begin) / bins, 0.3 * quantum)

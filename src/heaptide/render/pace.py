@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rates, probabilities and small curves as text: `units` for things that change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from heaptide.render.units import size
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def rate(per_second: float, *, signed: bool = False) -> str:
+    """Bytes over time: ``13.5 GiB/h``, ``2.10 MiB/h``; per day where an hour's are under a KiB."""
+    hourly = per_second * 3600
+    if hourly and abs(hourly) < 1024:
+        return f"{size(hourly * 24, signed=signed)}/day"
+    return f"{size(hourly, signed=signed)}/h"
+
+
+def sureness(probability: float) -> str:
+    """``97 % sure``; never a hundred per cent, which no statistic gives."""
+    if probability > 0.995:
+        return "over 99 % sure"
+    return f"{100 * probability:.0f} % sure" if probability >= 0.005 else "under 1 % sure"
+
+
+def spark(values: Sequence[float]) -> str:
+    """A line of bars, from zero to the largest value."""
+    top = max(values, default=0.0)
+    if top <= 0:
+        return _BARS[0] * len(values)
+    return "".join(_BARS[min(len(_BARS) - 1, int(max(value, 0.0) / top * len(_BARS)))] for value in values)
