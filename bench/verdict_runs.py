@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of the shapes of tests/programs/shapes: recorded in driven time, judged, and held against what they say is true."""
+"""Runs of the shapes of tests/programs/shapes: recorded in driven time, judged, and held against their own truth."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def _outcome(case: Case, site: TrueSite, suspect: Suspect | None, grain: float) 
 def _grouped(
     sites: Sequence[TrueSite], found: Mapping[str, list[Suspect]]
 ) -> Iterator[tuple[TrueSite, Suspect | None]]:
-    """Each group of sites as one, under its caller's name: found where the caller is named, or half of its sites are."""
+    """Each group of sites as one, under its caller: found where that is named, or half of them are."""
     for name in sorted({site.group for site in sites if site.group}):
         parts = [site for site in sites if site.group == name]
         curve = np.sum([part.curve for part in parts], axis=0)
@@ -274,7 +274,7 @@ def _grouped(
         if named is None and len(acting) >= len(parts) / 2:
             named = acting[0]
             rate = 0.0  # no single rate was told
-        yield TrueSite(name, parts[0].verdict, float(rate), float(allocated), None, curve), named
+        yield TrueSite(name, parts[0].verdict, rate, allocated, None, curve), named
 
 
 def compare(case: Case, growth: Growth, sites: Sequence[TrueSite], grain: float) -> list[Outcome]:
