@@ -86,14 +86,14 @@ static inline int64_t walk(struct ht_memo *m, const struct ht_caller *from, stru
 }
 
 // Puts the fresh frames, outermost first, on top of the m->count that stay.
-static inline void push_all(struct ht_memo *m, uint32_t fresh, uint64_t salt) {
+static inline void push_all(struct ht_memo *m, uint32_t fresh) {
     uint32_t n = m->count, checks = n ? m->rest[n - 1].checks : 0, more = m->fresh_checks;
-    struct ht_stack_hash h = ht_stack_hash_begin(salt);
+    struct ht_stack_hash h = ht_stack_hash_begin(ht_modules_salt());
     if (n) h = (struct ht_stack_hash){m->rest[n - 1].hash[0], m->rest[n - 1].hash[1]};
     for (uint32_t i = fresh; i-- > 0; n++) {
         const struct ht_memo_new *f = &m->fresh[i];
         uint64_t pc = f->pc & ~HT_MEMO_BP_MATTERS;
-        h = ht_stack_hash_add(h, pc);
+        h = ht_stack_hash_add(h, ht_modules_meaning(pc));
         while (ht_unlikely(more && m->fresh_check_of[more - 1] >= i)) m->check[checks++] = m->fresh_check[--more];
         m->frame[n] = (struct ht_memo_frame){f->sp, pc};
         m->rest[n] = (struct ht_memo_rest){{h.a, h.b}, f->bp, checks, 0, f->pc >> 63};
@@ -108,7 +108,7 @@ static inline bool fits(const struct ht_memo *m, uint32_t fresh, int64_t stay) {
 }
 
 bool ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_unwind_scratch *s) {
-    uint64_t meaning = __atomic_load_n(&ht_rules_generation, __ATOMIC_ACQUIRE), salt = ht_modules_salt();
+    uint64_t meaning = __atomic_load_n(&ht_rules_generation, __ATOMIC_ACQUIRE);
     if (ht_unlikely(m->made_for != meaning)) m->count = 0, m->made_for = meaning;
     m->changes++;
     m->fresh_checks = 0;
@@ -119,6 +119,6 @@ bool ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_
         return false;
     }
     m->count = (uint32_t)stay;
-    push_all(m, fresh, salt);
+    push_all(m, fresh); // what addresses mean is asked now: the walk may have met a library that is new
     return true;
 }

@@ -22,8 +22,10 @@ extern int find_object(void *address, struct found_object *ret) __asm__("_dl_fin
 
 struct module {
     uint64_t start, end;
-    uint64_t identity; // of its build id, or 0
-    uint32_t number;   // in the log, from 1
+    uint64_t low, high; // of all that had this entry before it
+    uint64_t identity;  // of its build id, or 0
+    uint64_t salt;      // its part of the salt while it is open
+    uint32_t number;    // in the log, from 1
     bool closed;
 };
 
@@ -31,8 +33,12 @@ enum { MODULES = 4096 };
 static struct module *modules;
 static uint32_t module_count; // entries below are complete
 static uint32_t last_number;
-static uint32_t busy; // one thread at a time adds; the others come again
+static uint32_t busy;         // one thread at a time adds; the others come again
+static uint32_t closed_asked; // somebody closed a library, and `busy` was another's
 static uint64_t salt;
+bool ht_modules_reused;
+static uint16_t salted[MODULES]; // entries that ever had a salt
+static uint32_t salted_count;
 static char main_path[4096]; // read at the start: a program may be gone before the recorder can ask for it
 
 bool ht_modules_init(void) {
@@ -42,6 +48,14 @@ bool ht_modules_init(void) {
 }
 
 uint64_t ht_modules_salt(void) { return __atomic_load_n(&salt, __ATOMIC_RELAXED); }
+
+uint64_t ht_modules_salt_of(uint64_t pc) {
+    for (uint32_t n = __atomic_load_n(&salted_count, __ATOMIC_ACQUIRE); n-- > 0;) {
+        const struct module *m = &modules[salted[n]];
+        if (!__atomic_load_n(&m->closed, __ATOMIC_ACQUIRE) && pc - m->start < m->end - m->start) return m->salt;
+    }
+    return 0;
+}
 
 static bool is_known(uint64_t start) {
     for (uint32_t n = __atomic_load_n(&module_count, __ATOMIC_ACQUIRE); n-- > 0;)
@@ -128,14 +142,17 @@ static uint64_t identity_of(const struct object *o) {
     return hash;
 }
 
+static bool is_same(const struct module *m, const struct object *o, uint64_t identity) {
+    return identity && m->identity == identity && m->start == o->start;
+}
+
+static bool was_used(const struct module *m, const struct object *o) { return m->low < o->end && o->start < m->high; }
+
 // Where a module lies over one that was closed, its addresses mean other functions than before; not if it is the same one,
 // which comes and goes.
 static bool reuses_addresses(const struct object *o, uint64_t identity) {
-    for (uint32_t n = 0; n < module_count; n++) {
-        const struct module *m = &modules[n];
-        bool same = identity && m->identity == identity && m->start == o->start;
-        if (m->closed && !same && m->start < o->end && o->start < m->end) return true;
-    }
+    for (uint32_t n = 0; n < module_count; n++)
+        if (was_used(&modules[n], o) && !is_same(&modules[n], o, identity)) return true;
     return false;
 }
 
@@ -144,36 +161,84 @@ static uint32_t place_for(const struct object *o) {
     uint32_t n = module_count, any_closed = MODULES;
     for (uint32_t i = 0; i < n; i++) {
         if (!modules[i].closed) continue;
-        if (modules[i].start < o->end && o->start < modules[i].end) return i;
+        if (was_used(&modules[i], o)) return i;
         any_closed = i;
     }
     return n < MODULES ? n : any_closed;
 }
 
-static void put_module(uint32_t place, const struct object *o, uint64_t identity, uint32_t number) {
-    struct module *m = &modules[place];
-    m->start = o->start, m->end = o->end, m->identity = identity, m->number = number; // closed as yet: nobody looks
+// Nothing where no address meant anything before. It depends on what the module is and where: libraries that take turns at
+// one place make stacks of their own once each, and not in every turn.
+static uint64_t salt_for(uint32_t place, const struct object *o, uint64_t identity) {
+    const struct module *m = &modules[place];
+    if (place < module_count && is_same(m, o, identity)) return m->salt;
+    if (!reuses_addresses(o, identity)) return 0;
+    return (((identity ? identity : last_number) ^ o->start >> 12) * 0x9e3779b97f4a7c15ull) | 1;
+}
+
+static void remember_salted(uint32_t place) {
+    for (uint32_t n = 0; n < salted_count; n++)
+        if (salted[n] == place) return;
+    salted[salted_count] = (uint16_t)place;
+    __atomic_store_n(&salted_count, salted_count + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&ht_modules_reused, true, __ATOMIC_RELEASE);
+}
+
+// The entry becomes that of `o`. What lay elsewhere and has to make room is forgotten: its addresses, used again, would not
+// be known as such, so all stacks are numbered anew.
+static void put_module(uint32_t place, const struct object *o, uint64_t identity) {
+    struct module *m = &modules[place]; // closed as yet: nobody looks
+    bool taken = place < module_count, here = taken && was_used(m, o);
+    if (taken && !here) {
+        __atomic_fetch_add(&salt, 1, __ATOMIC_RELAXED);
+        ht_unwind_flush(); // and with it what threads remember
+    }
+    uint64_t low = here && m->low < o->start ? m->low : o->start, high = here && m->high > o->end ? m->high : o->end;
+    *m = (struct module){o->start, o->end, low, high, identity, salt_for(place, o, identity), ++last_number, true};
+    if (m->salt) remember_salted(place);
     __atomic_store_n(&m->closed, false, __ATOMIC_RELEASE);
-    if (place == module_count) __atomic_store_n(&module_count, place + 1, __ATOMIC_RELEASE);
+    if (!taken) __atomic_store_n(&module_count, place + 1, __ATOMIC_RELEASE);
+}
+
+static void log_unload(struct ht_books *b, uint32_t number) {
+    uint64_t position;
+    struct ht_log_entry *entry = ht_log_reserve(b, sizeof *entry, &position);
+    if (!entry) return; // the next module at these addresses replaces it in the reader
+    entry->type = HT_LOG_UNLOAD, entry->flags = 0, entry->id = number;
+    ht_log_publish(entry, position);
+}
+
+static bool take_turn(void) { return !__atomic_exchange_n(&busy, 1, __ATOMIC_SEQ_CST); }
+
+static void look_for_closed(struct ht_books *b) {
+    __atomic_store_n(&closed_asked, 0, __ATOMIC_SEQ_CST);
+    for (uint32_t n = 0; n < module_count; n++) {
+        struct found_object f;
+        if (modules[n].closed || find_object((void *)(uintptr_t)modules[n].start, &f) == 0) continue;
+        modules[n].closed = true;
+        if (b->header->log_size) log_unload(b, modules[n].number);
+    }
+}
+
+static void end_turn(struct ht_books *b) {
+    __atomic_store_n(&busy, 0, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&closed_asked, __ATOMIC_SEQ_CST) && take_turn()) {
+        look_for_closed(b);
+        __atomic_store_n(&busy, 0, __ATOMIC_SEQ_CST);
+    }
 }
 
 static bool add(const struct object *o) {
     struct ht_books *b = ht_books_now();
     if (!b || !b->header->log_size || !b->control) return true;
-    if (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) return false;
+    if (!take_turn()) return false;
     uint32_t place = place_for(o);
     bool done = is_known(o->start);
     if (!done && place < MODULES && log_module(b, o, last_number + 1)) {
-        uint64_t identity = identity_of(o);
-        bool forgets_another = place < module_count && modules[place].start != o->start;
-        if (reuses_addresses(o, identity) || forgets_another) {
-            __atomic_fetch_add(&salt, 1, __ATOMIC_RELAXED);
-            ht_unwind_flush(); // and with it what threads remember
-        }
-        put_module(place, o, identity, ++last_number);
+        put_module(place, o, identity_of(o));
         done = true;
     }
-    __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+    end_turn(b);
     return done;
 }
 
@@ -262,27 +327,16 @@ void ht_modules_log_all(void) { dl_iterate_phdr(log_one, NULL); }
 
 void ht_modules_forget(void) {
     __atomic_store_n(&module_count, 0, __ATOMIC_RELEASE);
-    last_number = 0;
+    last_number = salted_count = closed_asked = 0;
     __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
-}
-
-static void log_unload(struct ht_books *b, uint32_t number) {
-    uint64_t position;
-    struct ht_log_entry *entry = ht_log_reserve(b, sizeof *entry, &position);
-    if (!entry) return; // the next module at these addresses replaces it in the reader
-    entry->type = HT_LOG_UNLOAD, entry->flags = 0, entry->id = number;
-    ht_log_publish(entry, position);
 }
 
 void ht_modules_closed(void) {
     struct ht_books *b = ht_books_now();
     ht_unwind_flush();
-    if (!b || !find_object || __atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) return;
-    for (uint32_t n = 0; n < module_count; n++) {
-        struct found_object f;
-        if (modules[n].closed || find_object((void *)(uintptr_t)modules[n].start, &f) == 0) continue;
-        modules[n].closed = true;
-        if (b->header->log_size) log_unload(b, modules[n].number);
-    }
-    __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+    if (!b || !find_object) return;
+    __atomic_store_n(&closed_asked, 1, __ATOMIC_SEQ_CST);
+    if (!take_turn()) return; // whose turn it is does it
+    look_for_closed(b);
+    end_turn(b);
 }

@@ -23,7 +23,15 @@ void ht_modules_lookup(uint64_t pc, struct ht_module_lookup *ret);
 // Where the object that holds `pc` begins; 0: none, or it cannot be known without a lock.
 uint64_t ht_modules_start_of(uint64_t pc);
 
-// Changes when an address may have begun to mean another function than before: stacks are numbered anew then.
+// Where a library lies over another that was closed, its addresses mean other functions than before. A stack is known by what
+// its addresses mean: by themselves but for a salt, which depends on the library.
+extern bool ht_modules_reused __attribute__((visibility("hidden"))); // somewhere
+HT_COLD uint64_t ht_modules_salt_of(uint64_t pc);
+static inline uint64_t ht_modules_meaning(uint64_t pc) {
+    return ht_likely(!__atomic_load_n(&ht_modules_reused, __ATOMIC_RELAXED)) ? pc : pc ^ ht_modules_salt_of(pc);
+}
+
+// What the hash of each stack begins with. Changes when too many libraries have come and gone to know where they lay.
 uint64_t ht_modules_salt(void);
 
 #endif

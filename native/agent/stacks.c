@@ -105,7 +105,7 @@ static struct ht_stack_hash not_zero(struct ht_stack_hash h) {
 // The same as the memo's, and the flags that make two stacks of equal addresses different.
 static struct ht_stack_hash hash_of(const struct ht_unwind_scratch *s) {
     struct ht_stack_hash h = ht_stack_hash_begin(ht_modules_salt());
-    for (unsigned i = s->depth; i-- > 0;) h = ht_stack_hash_add(h, s->pcs[i]);
+    for (unsigned i = s->depth; i-- > 0;) h = ht_stack_hash_add(h, ht_modules_meaning(s->pcs[i]));
     h.b += (uint64_t)s->flags << 48;
     return not_zero(h);
 }
