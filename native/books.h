@@ -9,7 +9,12 @@
 //   HT_CONTROL_OFFSET   struct ht_control        written by the recorder, read by the agent
 //   lanes_offset        lane_count lanes, lane_stride bytes apart: struct ht_lane, then uint32_t group_page[group_count]
 //   log_offset          log_size bytes: a ring of struct ht_log_entry
+//   own_offset          own_slots x struct ht_range: the agent's own memory in the program
+//   regions_offset      region_slots x struct ht_range: what the program mapped itself, by stack
+//   samples_offset      sample_slots x struct ht_live_sample: blocks that are in use now
 //   pool_offset         pool_pages pages of HT_PAGE bytes, given out from the front, never given back
+//
+// The three tables may be absent (no slots). Their pages come as they are first used.
 //
 // Counters. A lane is a set of counters that one thread at a time adds to (lane 0: any number, with locked adds). The
 // counters of stack ID live in group ID >> HT_GROUP_SHIFT of each lane. A group is HT_BUFFERS runs of pages in the pool,
@@ -33,7 +38,7 @@
 #include <stdint.h>
 
 #define HT_BOOKS_MAGIC 0x534b4f4f42544841ull // "AHTBOOKS"
-#define HT_BOOKS_VERSION 1u
+#define HT_BOOKS_VERSION 2u
 #define HT_PAGE 4096u
 #define HT_CONTROL_OFFSET HT_PAGE
 #define HT_GROUP_SHIFT 7u
@@ -138,6 +143,9 @@ struct ht_books_header {
     uint32_t flags;               // enum ht_header_flag
     uint32_t bad_options;         // bit i: option i of options.def had an unreadable value
     char agent_version[16];       // NUL-terminated
+    uint64_t own_offset, regions_offset, samples_offset;
+    uint32_t own_slots, region_slots, sample_slots;
+    uint32_t reserved;
 
     // From here on the agent writes while the program runs (relaxed atomics).
     uint64_t interval;         // sampled: the mean interval new samples are drawn with, bytes; exact: 1
@@ -146,6 +154,10 @@ struct ht_books_header {
     uint64_t log_head;         // bytes ever reserved in the log
     uint64_t pool_used;        // pages given out so far (may overshoot pool_pages)
     uint64_t lanes_used;       // lanes ever handed out: the recorder reads lanes [0, lanes_used)
+    uint64_t own_used;         // slots ever used
+    uint64_t regions_seq;      // odd while the regions change: what was copied meanwhile is none
+    uint64_t regions_used;     // the first so many slots, ascending by address, without overlaps
+    uint64_t samples_used;     // slots ever used
     uint64_t losses[HT_LOSS_COUNT];
     uint64_t memory[HT_MEMORY_COUNT];
 };
@@ -156,6 +168,26 @@ enum ht_armed {
     HT_ARMED,
     HT_DISARMED
 }; // allocations are recorded: yes unless HT_FLAG_DISARMED, yes, no
+
+// A range of addresses. A slot of the agent's own that is not in use has start 0.
+struct ht_range {
+    uint64_t start, end;
+    uint32_t id;        // regions: the stack that mapped it
+    uint32_t is_object; // regions: the piece that stands for its mapping in the count of objects
+};
+_Static_assert(sizeof(struct ht_range) == 24, "layout");
+
+// A block in use that was drawn as a sample: in sampled mode every one that is counted, in exact mode some, drawn in the same
+// way beside the full count. Fields are written before the address, which says that they are valid.
+struct ht_live_sample {
+    uint64_t address; // 0: none here (any more)
+    uint64_t size;    // requested bytes
+    uint64_t usable;  // what the allocator gave; 0: it does not tell
+    uint64_t interval;
+    uint32_t id;
+    uint32_t born; // the low 32 bits of the epoch in which it was allocated
+};
+_Static_assert(sizeof(struct ht_live_sample) == 40, "layout");
 
 struct ht_control { // the recorder's page
     uint64_t epoch;

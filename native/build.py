@@ -66,7 +66,7 @@ RECORDER = Part(
     output="heaptide-record",
     folder="recorder",
     compile_flags=("-fPIE",),
-    link_flags=("-pie", "-Wl,-z,now", "-lpthread"),
+    link_flags=("-pie", "-Wl,-z,now", "-lpthread", "-lm"),
 )
 PARTS = (AGENT, RECORDER)
 

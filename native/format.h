@@ -140,7 +140,8 @@ struct ht_rec_snapshot {
 _Static_assert(sizeof(struct ht_rec_snapshot) == 48, "layout");
 
 // MEMORY: the process's figures, each with its own time. After the struct: count x struct ht_rec_figure.
-// Which file a figure is from is in its key's hundreds: statm 1xx, status 2xx, cgroup 3xx, smaps_rollup 4xx. Bytes unless said.
+// Which file a figure is from is in its key's hundreds: statm 1xx, status 2xx, cgroup 3xx, smaps_rollup 4xx;
+// 5xx the recorder works out. Bytes unless said.
 enum ht_figure_key {
     HT_FIG_STATM_SIZE = 101,
     HT_FIG_STATM_RESIDENT = 102,
@@ -172,6 +173,26 @@ enum ht_figure_key {
     HT_FIG_ROLLUP_SWAP = 409,
     HT_FIG_ROLLUP_LOCKED = 410,
     HT_FIG_ROLLUP_READ_NS = 499, // how long reading it took
+
+    // Whose the resident pages are (5xx), all read together, page by page. RSS is statm's at that moment.
+    HT_FIG_PART_HEAP = 501,   // mappings of the allocator: blocks, free memory and its books
+    HT_FIG_PART_MAPPED = 502, // mappings that the program made itself, by stack
+    HT_FIG_PART_STACKS = 503,
+    HT_FIG_PART_CODE = 504,  // the program and its libraries
+    HT_FIG_PART_FILES = 505, // other mapped files
+    HT_FIG_PART_SHARED = 506,
+    HT_FIG_PART_AGENT = 507,
+    HT_FIG_PART_OTHER = 508,   // anonymous and nobody's: the loader's, mostly
+    HT_FIG_PART_SWAPPED = 509, // of all of them; not resident
+    HT_FIG_PART_RSS = 510,
+    // Estimates from the blocks in use that were drawn as samples; errors are standard errors.
+    HT_FIG_SAMPLED_BYTES = 521, // of what was requested: to hold against the counters
+    HT_FIG_ROUNDING = 522,      // usable less requested
+    HT_FIG_ROUNDING_ERROR = 523,
+    HT_FIG_ABSENT = 524, // requested and not resident, by stack
+    HT_FIG_ABSENT_ERROR = 525,
+    HT_FIG_HELD_ERROR = 526,   // of usable less absent, all in all
+    HT_FIG_PART_READ_NS = 599, // CPU time that all this took the recorder
 };
 struct ht_rec_memory {
     uint32_t snapshot; // the number of the snapshot it was read beside
@@ -179,7 +200,7 @@ struct ht_rec_memory {
 };
 struct ht_rec_figure {
     uint32_t key;
-    uint32_t reserved;
+    uint32_t id; // the stack that it is of; 0: of the process
     uint64_t boottime_ns;
     uint64_t value;
 };

@@ -89,9 +89,20 @@ static void *map(uint64_t bytes, int flags, int fd) {
     return p < 0 && p > -4096 ? NULL : (void *)p;
 }
 
-void *ht_sys_map(size_t bytes) { return map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1); }
+void (*ht_sys_on_map)(const void *memory, size_t bytes, bool mapped);
+
+void *ht_sys_map(size_t bytes) {
+    void *memory = map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+    if (memory && ht_sys_on_map) ht_sys_on_map(memory, bytes, true);
+    return memory;
+}
+
 void ht_sys_discard(void *memory, size_t bytes) { raw3(SYS_madvise, (long)memory, (long)bytes, MADV_DONTNEED); }
-void ht_sys_unmap(void *memory, size_t bytes) { raw3(SYS_munmap, (long)memory, (long)bytes, 0); }
+
+void ht_sys_unmap(void *memory, size_t bytes) {
+    if (ht_sys_on_map) ht_sys_on_map(memory, bytes, false);
+    raw3(SYS_munmap, (long)memory, (long)bytes, 0);
+}
 
 void *ht_sys_map_wiped_on_fork(size_t bytes) {
     void *p = ht_sys_map(bytes);

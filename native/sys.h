@@ -34,6 +34,8 @@ long ht_sys_getppid(void);
 // Zeroed private memory; NULL on failure. Nothing is reserved: pages count when they are touched.
 void *ht_sys_map(size_t bytes);
 void ht_sys_unmap(void *memory, size_t bytes);
+// Told of all that the two above map and unmap. NULL: nobody asks.
+extern void (*ht_sys_on_map)(const void *memory, size_t bytes, bool mapped);
 void ht_sys_discard(void *memory, size_t bytes); // private memory reads as zeros again; nobody who uses it is hurt
 // One private page that a forked child finds zeroed (and a vfork child shares). NULL on failure.
 void *ht_sys_map_wiped_on_fork(size_t bytes);

@@ -15,6 +15,7 @@
 #include "live.h"
 #include "mapping.h"
 #include "modules.h"
+#include "own.h"
 #include "real.h"
 #include "record.h"
 #include "sample.h"
@@ -64,13 +65,14 @@ static bool start(const struct ht_books_plan *p, const char *address) {
     if (!b) return false;
     bool ready = ht_stacks_init() && ht_live_init(p->mode, !b->starts_disarmed);
     bool for_recorder = address && (!ht_options.mmap.set || ht_options.mmap.value);
-    if (for_recorder || ht_heapprofile_wants_mappings()) ht_mapping_on = ht_mapping_init();
+    if (for_recorder || ht_heapprofile_wants_mappings()) ht_mapping_on = ht_mapping_init(b);
     if (ready && address) ready = ht_books_hand_over(b, address) == 0;
     if (!ready) {
         ht_books_destroy(b);
         return false;
     }
     has_recorder = address != NULL;
+    if (has_recorder) ht_own_tell(b);
     open_gate(b);
     return true;
 }
@@ -221,6 +223,7 @@ static bool start_shared(void) {
 }
 
 __attribute__((constructor)) static void begin(void) {
+    ht_own_begin();
     ht_real_init();
     ht_mapping_find_next();
     ht_options_read(&ht_options);

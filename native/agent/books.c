@@ -32,9 +32,10 @@ void ht_memory_used(enum ht_memory_kind kind, int64_t bytes) {
 struct size {
     uint32_t max_ids, slot_shift;
     uint64_t log_bytes, pool_pages;
+    uint32_t regions; // twice what the kernel allows a process by default
 };
-static const struct size sampled_size = {1u << 14, 6, 256u << 10, 1u << 12};
-static const struct size exact_size = {1u << 20, 5, 4u << 20, 1u << 18};
+static const struct size sampled_size = {1u << 14, 6, 256u << 10, 1u << 12, 1u << 17};
+static const struct size exact_size = {1u << 20, 5, 4u << 20, 1u << 18, 1u << 17};
 
 static uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
 
@@ -52,7 +53,12 @@ static void lay_out(struct ht_books_header *h, const struct ht_books_plan *plan,
     h->lanes_offset = HT_CONTROL_OFFSET + HT_PAGE;
     h->log_offset = h->lanes_offset + (uint64_t)h->lane_count * h->lane_stride;
     h->log_size = size.log_bytes;
-    h->pool_offset = h->log_offset + h->log_size;
+    h->own_offset = h->log_offset + h->log_size;
+    h->own_slots = HT_OWN_SLOTS;
+    h->regions_offset = round_up(h->own_offset + h->own_slots * sizeof(struct ht_range), HT_PAGE);
+    h->region_slots = size.regions;
+    h->samples_offset = round_up(h->regions_offset + h->region_slots * sizeof(struct ht_range), HT_PAGE);
+    h->pool_offset = round_up(h->samples_offset + h->sample_slots * sizeof(struct ht_live_sample), HT_PAGE);
     h->pool_pages = size.pool_pages;
     h->total_bytes = h->pool_offset + h->pool_pages * HT_PAGE;
     h->pid = (int32_t)ht_sys_getpid();
@@ -117,7 +123,7 @@ struct ht_books *ht_books_create(const struct ht_books_plan *plan) {
     struct ht_books *b = ht_sys_map(sizeof *b);
     if (!b) return NULL;
     struct size size = plan->mode == HT_MODE_EXACT ? exact_size : sampled_size;
-    for (; size.max_ids >= 1u << 12; size.max_ids /= 4, size.pool_pages /= 4) // RLIMIT_AS, RLIMIT_FSIZE, overcommit
+    for (; size.max_ids >= 1u << 12; size.max_ids /= 4, size.pool_pages /= 4, size.regions /= 4) // RLIMIT_AS, RLIMIT_FSIZE, overcommit
         if (try_size(b, plan, size)) return b;
     ht_sys_unmap(b, sizeof *b);
     return NULL;
@@ -137,6 +143,14 @@ long ht_books_hand_over(struct ht_books *b, const char *address) {
     ht_sys_close(b->fd);
     b->fd = -1;
     return r;
+}
+
+bool ht_books_present(struct ht_books *b, uint64_t *present, uint64_t offset, uint64_t bytes) {
+    uint64_t there = __atomic_load_n(present, __ATOMIC_ACQUIRE), until = round_up(bytes, HT_PAGE);
+    if (ht_likely(bytes <= there)) return true;
+    if (!populate(b->base + offset + there, until - there)) return false;
+    __atomic_compare_exchange_n(present, &there, until, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    return true;
 }
 
 // ---- Lanes ------------------------------------------------------------------------------------------------------------
@@ -228,13 +242,10 @@ static void pad(struct ht_books *b, uint64_t position, uint64_t bytes) {
 // The log's pages come as it first reaches them: most programs never fill it once.
 static bool make_log_present(struct ht_books *b, uint64_t end) {
     enum { CHUNK = 128 << 10 };
-    uint64_t present = __atomic_load_n(&b->log_present, __ATOMIC_ACQUIRE);
-    if (ht_likely(end <= present)) return true;
     uint64_t until = round_up(end, CHUNK);
-    if (until > b->header->log_size) until = b->header->log_size;
-    if (!populate(b->base + b->header->log_offset + present, until - present)) return false;
-    __atomic_compare_exchange_n(&b->log_present, &present, until, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
-    return true;
+    if (ht_likely(end <= __atomic_load_n(&b->log_present, __ATOMIC_ACQUIRE))) return true;
+    return ht_books_present(b, &b->log_present, b->header->log_offset,
+                            until < b->header->log_size ? until : b->header->log_size);
 }
 
 struct ht_log_entry *ht_log_reserve(struct ht_books *b, uint64_t bytes, uint64_t *ret_position) {

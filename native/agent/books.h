@@ -20,6 +20,7 @@ struct ht_books {
     uint32_t max_ids;
     int fd;               // the memfd until it is handed over; -1 for private books
     uint64_t log_present; // bytes of the log whose pages are there: all, once it has gone round
+    uint64_t own_present, regions_present, samples_present; // the same of the tables
 };
 
 // The gate: one private page that a fork child reads as zeros, loaded by each operation. books is NULL while nothing is
@@ -81,6 +82,10 @@ void ht_books_mark_shutdown(struct ht_books *b);
 static inline void ht_books_lose(struct ht_books *b, enum ht_loss what, uint64_t n) {
     __atomic_fetch_add(&b->header->losses[what], n, __ATOMIC_RELAXED);
 }
+
+enum { HT_OWN_SLOTS = 2048 };
+// Makes the first `bytes` of a table of the books present; *present says how far it is. False: no memory.
+bool ht_books_present(struct ht_books *b, uint64_t *present, uint64_t offset, uint64_t bytes);
 
 void ht_memory_used(enum ht_memory_kind kind, int64_t bytes); // the agent's own memory, for the header
 

@@ -13,25 +13,42 @@ bool ht_mapping_on;
 // Programs map rarely, and the kernel holds a lock of the whole address space while they do; ours is held for less. A thread
 // that does not get it within a bounded number of turns (a signal handler may have interrupted its holder) lets its mapping
 // go unrecorded, and that is counted.
-enum { REGIONS = 1 << 17, TURNS = 20000 }; // twice what the kernel allows a process by default
-static struct ht_mapping_piece *regions;
+enum { TURNS = 20000, ROOM = 512 }; // pages of the array come for so many regions at a time
+static struct ht_books *books;
+static struct ht_range *regions; // in the books, where the recorder reads them
 static uint32_t region_count;
 static uint32_t busy;
 
 static bool try_lock(void) {
     for (int i = 0; i < TURNS; i++) {
-        if (!__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) return true;
+        if (!__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) {
+            __atomic_fetch_add(&books->header->regions_seq, 1, __ATOMIC_SEQ_CST);
+            return true;
+        }
         ht_cpu_relax();
     }
     return false;
 }
-static void unlock(void) { __atomic_store_n(&busy, 0, __ATOMIC_RELEASE); }
 
-bool ht_mapping_init(void) {
-    if (!regions) regions = ht_sys_map(REGIONS * sizeof *regions);
+static void unlock(void) {
+    __atomic_store_n(&books->header->regions_used, region_count, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&books->header->regions_seq, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+}
+
+static bool make_room(uint32_t slots) {
+    uint32_t most = books->header->region_slots;
+    uint64_t wanted = (slots + ROOM - 1) / ROOM * ROOM;
+    return slots <= most && ht_books_present(books, &books->regions_present, books->header->regions_offset,
+                                             (wanted < most ? wanted : most) * sizeof *regions);
+}
+
+bool ht_mapping_init(struct ht_books *b) {
+    books = b;
+    regions = (struct ht_range *)(b->base + b->header->regions_offset);
     region_count = 0;
     busy = 0;
-    return regions != NULL;
+    return make_room(ROOM);
 }
 
 static uint32_t first_ending_after(uint64_t address) {
@@ -46,8 +63,8 @@ static uint32_t first_ending_after(uint64_t address) {
     return low;
 }
 
-static bool insert(uint32_t at, const struct ht_mapping_piece *piece) {
-    if (region_count == REGIONS) return false;
+static bool insert(uint32_t at, const struct ht_range *piece) {
+    if (!make_room(region_count + 1)) return false;
     memmove(&regions[at + 1], &regions[at], (region_count - at) * sizeof *regions);
     regions[at] = *piece;
     region_count++;
@@ -60,13 +77,13 @@ static void erase(uint32_t at) {
 }
 
 // Cuts [start, end) out of the region at `at`, which overlaps it. What is taken away goes to *ret; what stays keeps the object.
-static void cut_one(uint32_t at, uint64_t start, uint64_t end, struct ht_mapping_piece *ret) {
-    struct ht_mapping_piece *r = &regions[at];
-    *ret = (struct ht_mapping_piece){.start = r->start > start ? r->start : start,
-                                     .end = r->end < end ? r->end : end,
-                                     .id = r->id,
-                                     .is_object = false};
-    struct ht_mapping_piece after = {ret->end, r->end, r->id, false};
+static void cut_one(uint32_t at, uint64_t start, uint64_t end, struct ht_range *ret) {
+    struct ht_range *r = &regions[at];
+    *ret = (struct ht_range){.start = r->start > start ? r->start : start,
+                             .end = r->end < end ? r->end : end,
+                             .id = r->id,
+                             .is_object = false};
+    struct ht_range after = {ret->end, r->end, r->id, false};
     bool before_stays = r->start < ret->start, after_stays = after.start < after.end;
     if (before_stays) {
         r->end = ret->start;
@@ -89,7 +106,7 @@ static void cut(uint64_t start, uint64_t end, struct ht_mapping_taken *ret) {
 
 // ---- Counting ---------------------------------------------------------------------------------------------------------
 
-static void count(const struct ht_mapping_piece *piece, bool allocated) {
+static void count(const struct ht_range *piece, bool allocated) {
     struct ht_books *b = ht_books_now();
     if (b) ht_record_mapping(b, piece->id, piece->end - piece->start, piece->is_object, allocated);
 }
@@ -98,7 +115,7 @@ void ht_mapping_taken_is_free(const struct ht_mapping_taken *taken) {
     for (unsigned i = 0; i < taken->count; i++) count(&taken->piece[i], false);
 }
 
-static bool add_region(const struct ht_mapping_piece *piece) {
+static bool add_region(const struct ht_range *piece) {
     if (!try_lock()) return false;
     bool added = insert(first_ending_after(piece->start), piece);
     unlock();
@@ -126,7 +143,7 @@ void ht_mapping_added(uint64_t start, uint64_t bytes, const struct ht_caller *ca
         ht_mapping_take(start, bytes, &replaced);
         ht_mapping_taken_is_free(&replaced);
     }
-    struct ht_mapping_piece piece = {start, start + bytes, 0, true};
+    struct ht_range piece = {start, start + bytes, 0, true};
     piece.id = ht_stacks_capture_mapping(b, ht_thread_now(b), caller);
     if (piece.id >= HT_FIRST_STACK_ID && add_region(&piece))
         count(&piece, true);

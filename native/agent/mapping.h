@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // mapping.h: memory that the program maps itself (mmap, mremap, brk), by stack, apart from the allocator's blocks. What the
-// allocator maps for its blocks is not recorded: those blocks are.
+// allocator maps for its blocks is not recorded: those blocks are. Where it lies is told in the books.
 #ifndef HEAPTIDE_MAPPING_H
 #define HEAPTIDE_MAPPING_H
 
 #include "books.h"
 
 // Sets up for a recording; again in a fork child, with nothing in it. False: no memory.
-bool ht_mapping_init(void);
+bool ht_mapping_init(struct ht_books *b);
 void ht_mapping_find_next(void); // the functions behind ours
 extern bool ht_mapping_on __attribute__((visibility("hidden")));
 
@@ -17,14 +17,9 @@ void ht_mapping_added(uint64_t start, uint64_t bytes, const struct ht_caller *ca
 // What is recorded in a range that is about to be unmapped or moved. Taken out first, for another thread may map there as
 // soon as it is free; then either counted as freed or, when the call failed, put back.
 enum { HT_MAPPING_PIECES = 16 };
-struct ht_mapping_piece {
-    uint64_t start, end;
-    uint32_t id;
-    bool is_object; // the piece that stands for its mapping in the count of objects
-};
 struct ht_mapping_taken {
     unsigned count;
-    struct ht_mapping_piece piece[HT_MAPPING_PIECES];
+    struct ht_range piece[HT_MAPPING_PIECES];
 };
 void ht_mapping_take(uint64_t start, uint64_t bytes, struct ht_mapping_taken *ret);
 void ht_mapping_taken_is_free(const struct ht_mapping_taken *taken);

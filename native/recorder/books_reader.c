@@ -37,6 +37,9 @@ static const char *check_layout(const struct books *b, const struct ht_books_hea
     if (b->log_offset % 16 || b->log_offset < first || !fits(b->log_offset, b->log_size, total)) return "log_offset";
     if (b->pool_offset < first || b->pool_pages > total / HT_PAGE) return "pool_offset";
     if (!fits(b->pool_offset, b->pool_pages * HT_PAGE, total)) return "pool beyond the end";
+    if (!fits(b->own_offset, b->own_slots * sizeof(struct ht_range), total)) return "own_slots";
+    if (!fits(b->regions_offset, b->region_slots * sizeof(struct ht_range), total)) return "region_slots";
+    if (!fits(b->samples_offset, b->sample_slots * sizeof(struct ht_live_sample), total)) return "sample_slots";
     return NULL;
 }
 
@@ -51,6 +54,12 @@ static void copy_header(struct books *b, const struct ht_books_header *h) {
     b->log_size = h->log_size;
     b->pool_offset = h->pool_offset;
     b->pool_pages = h->pool_pages;
+    b->own_offset = h->own_offset;
+    b->own_slots = h->own_slots;
+    b->regions_offset = h->regions_offset;
+    b->region_slots = h->region_slots;
+    b->samples_offset = h->samples_offset;
+    b->sample_slots = h->sample_slots;
     b->run_bytes = (1u << HT_GROUP_SHIFT) * (h->mode == HT_MODE_EXACT ? 32 : 64);
     b->flags = h->flags;
     b->pid = h->pid;
@@ -139,6 +148,10 @@ bool books_read_log(const struct books *b, uint64_t pos, void *ret, size_t bytes
     size_t first = (size_t)min_u64(bytes, b->log_size - at);
     return pread_all(b->fd, ret, first, b->log_offset + at) &&
            pread_all(b->fd, (uint8_t *)ret + first, bytes - first, b->log_offset);
+}
+
+bool books_read_table(const struct books *b, uint64_t table, void *ret, size_t bytes) {
+    return pread_all(b->fd, ret, bytes, table);
 }
 
 // ---- SIGBUS: the books' file has a hole where we look, and there is no memory to fill it -----------------------------

@@ -30,6 +30,8 @@ struct books {
     uint64_t log_size;
     uint64_t pool_offset;
     uint64_t pool_pages;
+    uint64_t own_offset, regions_offset, samples_offset;
+    uint32_t own_slots, region_slots, sample_slots;
     uint32_t run_bytes; // of one group's counters in one buffer
     uint32_t flags;
     int32_t pid;
@@ -61,6 +63,9 @@ uint32_t books_group_page(const struct books *books, uint32_t lane, uint32_t gro
 bool books_read_run(const struct books *books, uint32_t page, uint32_t buffer, void *ret);
 // Copies `bytes` of the log from position `pos` (ever-rising), around the end of the ring. bytes <= log_size.
 bool books_read_log(const struct books *books, uint64_t pos, void *ret, size_t bytes);
+
+// The tables: copies `bytes` of the one at `table` (own_offset and its like), which the caller knows to lie within it.
+bool books_read_table(const struct books *books, uint64_t table, void *ret, size_t bytes);
 
 // Calls step(data) so that a page that cannot be had (SIGBUS) ends the call and not the recorder. False: that happened.
 bool books_guarded(void (*step)(void *data), void *data);

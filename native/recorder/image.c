@@ -49,6 +49,7 @@ struct image *image_create(const struct registration *r, const char **ret_why) {
     process_init(&image->process, r->pid, r->uid, r->pidfd, r->rollup_fd, image->books.started_boottime_ns,
                  r->fallback);
     memory_init(&image->memory, &image->process);
+    parts_init(&image->parts, &image->process);
     image->started = clock_moved((struct moment){image->books.started_realtime_ns, image->books.started_boottime_ns});
     init_writer(image, r);
     bool good = cut_init(&image->cut, &image->books) && tally_init(&image->tally, &image->books);
@@ -70,6 +71,7 @@ void image_destroy(struct image *image) {
     cut_deinit(&image->cut);
     writer_deinit(&image->writer);
     memory_deinit(&image->memory);
+    parts_deinit(&image->parts);
     process_deinit(&image->process);
     books_deinit(&image->books);
     buf_deinit(&image->payload);

@@ -7,6 +7,7 @@
 #include "cut.h"
 #include "log.h"
 #include "memory.h"
+#include "memory_parts.h"
 #include "options.h"
 #include "process.h"
 #include "tally.h"
@@ -45,6 +46,7 @@ struct image {
     struct books books;
     struct process process;
     struct memory_source memory;
+    struct parts_source parts;
     struct cut cut;
     struct tally tally;
     struct log_reader log;

@@ -206,8 +206,11 @@ void memory_read(struct memory_source *source, const struct process *process, ui
                   (reason == MEMORY_ROUTINE && is_rollup_short(source, pages, moment_now().boottime_ns));
     if (wanted && process->rollup_fd >= 0 && !source->rollup_gone) put_rollup(source, ret, process);
     put_group(source, ret);
-    head.count = (uint32_t)((ret->len - sizeof head) / sizeof(struct ht_rec_figure));
-    if (!ret->failed) memcpy(ret->data, &head, sizeof head);
+}
+
+void memory_finish(struct buf *payload) {
+    struct ht_rec_memory *head = (struct ht_rec_memory *)(void *)payload->data;
+    if (!payload->failed) head->count = (uint32_t)((payload->len - sizeof *head) / sizeof(struct ht_rec_figure));
 }
 
 bool memory_is_frozen(const struct memory_source *source) {

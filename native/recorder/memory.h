@@ -23,9 +23,10 @@ void memory_deinit(struct memory_source *source);
 // Why figures are read: MEMORY_ASKED was asked for by somebody, who gets smaps_rollup whatever it costs; MEMORY_DEAD is of
 // a process that is gone, of which only its cgroup's figures are left.
 enum memory_reason { MEMORY_ROUTINE, MEMORY_ASKED, MEMORY_DEAD };
-// A MEMORY payload.
+// Begins a MEMORY payload. Other figures may be added (memory_parts.h); memory_finish counts them all.
 void memory_read(struct memory_source *source, const struct process *process, uint32_t snapshot,
                  enum memory_reason reason, struct buf *ret);
+void memory_finish(struct buf *payload);
 // Whether the cgroup is frozen: its threads seem to sleep (version 2; version 1's freezer shows as state D).
 bool memory_is_frozen(const struct memory_source *source);
 // How often the cgroup's OOM killer struck since memory_init().

@@ -123,6 +123,9 @@ static bool agent_changed(const struct image *image) {
 
 void record_beside(struct image *image, enum memory_reason reason) {
     memory_read(&image->memory, &image->process, image->snapshots, reason, &image->payload);
+    if (reason != MEMORY_DEAD)
+        parts_read(&image->parts, &image->books, &image->process, reason == MEMORY_ASKED, &image->payload);
+    memory_finish(&image->payload);
     writer_append(&image->writer, HT_REC_MEMORY, &image->payload);
     if (agent_changed(image)) record_agent(image);
 }

@@ -154,7 +154,7 @@ def decode_memory(payload: memoryview, offset: int) -> MemoryRecord:
     figures = []
     for position in range(fmt.MEMORY.size, needed, fmt.FIGURE.size):
         figure = fmt.FIGURE.unpack(payload, position)
-        figures.append(Figure(figure["key"], figure["boottime_ns"], figure["value"]))
+        figures.append(Figure(figure["key"], figure["boottime_ns"], figure["value"], figure["id"]))
     return MemoryRecord(offset, fields["snapshot"], tuple(figures))
 
 

@@ -98,8 +98,27 @@ FIGURES: Final = {
     409: "rollup_swap",
     410: "rollup_locked",
     499: "rollup_read_ns",
+    501: "part_heap",
+    502: "part_mapped",
+    503: "part_stacks",
+    504: "part_code",
+    505: "part_files",
+    506: "part_shared",
+    507: "part_agent",
+    508: "part_other",
+    509: "part_swapped",
+    510: "part_rss",
+    521: "sampled_bytes",
+    522: "rounding",
+    523: "rounding_error",
+    524: "absent",
+    525: "absent_error",
+    526: "held_error",
+    599: "part_read_ns",
 }
 """enum ht_figure_key -> the name under which `Snapshot.memory` shows it."""
+FIGURES_BY_STACK: Final = frozenset({502, 524})
+"""Of these there is one for each stack (and one without, for what was too little to be told apart)."""
 
 LOSSES: Final = (
     "log_full",
@@ -178,7 +197,7 @@ SNAPSHOT: Final = Layout(
     "number:I kind:H flags:H realtime_ns:Q boottime_ns:Q interval:Q columns:I reserved:I count:Q",
 )
 MEMORY: Final = Layout("ht_rec_memory", "snapshot:I count:I")
-FIGURE: Final = Layout("ht_rec_figure", "key:I reserved:I boottime_ns:Q value:Q")
+FIGURE: Final = Layout("ht_rec_figure", "key:I id:I boottime_ns:Q value:Q")
 AGENT: Final = Layout(
     "ht_rec_agent",
     "snapshot:I reserved:I losses:32Q memory:8Q stacks:Q recorder_cpu_ns:Q recorder_rss_bytes:Q bad_options:Q",

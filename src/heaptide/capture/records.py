@@ -138,6 +138,8 @@ class Figure:
     key: int
     boottime_ns: int
     value: int
+    id: int = 0
+    """The stack that it is of; 0: of the process."""
 
 
 @dataclass(frozen=True, slots=True)
