@@ -157,7 +157,7 @@ def test_mistakes(heap: Path, arguments: list[str], status: int, message: str, h
 
 def test_top_of_a_foreign_file(heap: Path) -> None:
     run = heaptide("top", str(heap))
-    assert run.returncode == 0 and "total 600 B" in run.stdout and run.stderr == ""
+    assert run.returncode == 0 and "total 600 B" in run.stdout and "not here: /bin/prog" in run.stderr
     document = json.loads(heaptide("top", str(heap), "--json", "--value", "alloc_space").stdout)
     assert (document["total"], document["unit"]) == (1000, "bytes")
     assert {row["module"] for row in document["rows"]} == {"/bin/prog", None}
@@ -286,14 +286,15 @@ def test_a_reader_that_stops_reading_is_no_traceback(heap: Path) -> None:
             text=True,
             check=False,
         )
-    assert run.returncode == 141 and run.stderr == ""
+    assert run.returncode == 141 and "Traceback" not in run.stderr and "Broken" not in run.stderr
 
 
 def test_a_closed_or_full_stdout_is_no_traceback(heap: Path) -> None:
     for redirection in (">&-", ">/dev/full"):
         command = f"{sys.executable} -m heaptide top {heap} {redirection}"
         run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
-        assert run.returncode == 2 and run.stderr.startswith("heaptide: standard output"), run.stderr
+        assert run.returncode == 2 and "\nheaptide: standard output" in run.stderr, run.stderr
+        assert "Traceback" not in run.stderr
 
 
 def test_the_newest_capture_is_taken(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heaptide._errors import InputError
-from heaptide.formats import gperftools
-from heaptide.formats.gperftools import HeapFile, HeapRecord, Mapping
+from heaptide.formats import gperftools, heaps
+from heaptide.formats.gperftools import HeapFile, HeapRecord
+from heaptide.formats.maps import Mapping
 
 FILE = b"""heap profile:      3:      600 [     5:     1000] @ heapprofile
      1:      500 [     1:      500] @ 0x00401001 0x7f0000002001
@@ -54,13 +55,15 @@ def test_kinds_and_their_periods(label: str, period: int) -> None:
 
 def test_sampling_is_undone_record_by_record_as_pprof_does() -> None:
     data = b"heap profile: 3: 3000 [3: 3000] @ heap_v2/524288\n 2: 2000 [2: 2000] @ 0x1\n 1: 1000 [1: 1000] @ 0x2\n"
-    first, second = gperftools.parse(data).estimates()
-    kept = 1 - math.exp(-1000 / 524288)
-    assert first.inuse_space == int(2000 / kept) and first.inuse_objects == int(2 / kept)
-    assert second.alloc_space == int(1000 / kept)
+    columns = gperftools.parse(data).columns()
+    objects, space = columns.values
+    scale = 1 / (1 - math.exp(-1000 / 524288))
+    assert space.tolist() == [int(2000 * scale), int(1000 * scale)]
+    assert objects.tolist() == [int(2 * scale), int(scale)]
     # Each sample of 1,000 bytes stands for about 524,788: the error of two is about 1.4 times that of one.
-    assert first.inuse_variance == pytest.approx(2 * second.inuse_variance)
-    assert math.sqrt(second.inuse_variance) == pytest.approx(524788, rel=0.01)
+    first, second = heaps.variance(objects, space, columns.period)
+    assert first == pytest.approx(2 * second, rel=1e-3)
+    assert math.sqrt(second) == pytest.approx(524788, rel=0.01)
 
 
 def test_a_file_that_was_cut_at_a_mebibyte_is_said_to_be() -> None:
@@ -107,7 +110,7 @@ def test_a_file_that_ends_inside_a_record_keeps_the_rest() -> None:
         (b"heap profile: 1: 1 [1: 1] @ \n", 0, "the kind of profile"),
         (b"heap profile: 1: 1 [1: 1] @ cpu\n", 0, "one of the kinds"),
         (FILE.replace(b"     2:      100", b"   two:      100"), FILE.index(b"     2:      100"), "in line 3"),
-        (b"heap_v2/524288\n  t*: 1: 2 [0: 0]\n", 0, "jemalloc"),
+        (b"heap profile: 1: 1234567890123456789012 [1: 1] @ heapprofile\n", 0, "a header"),
     ],
 )
 def test_what_is_no_heap_profile_is_an_error_at_a_byte(data: bytes, offset: int, words: str) -> None:
@@ -148,6 +151,6 @@ def test_every_profile_survives_writing_and_reading(records: list[HeapRecord], k
 def test_damage_never_crashes_the_reader(junk: bytes, start: int, end: int) -> None:
     for data in (junk, FILE[:start] + junk + FILE[end:], b"heap profile: 1: 1 [1: 1] @ heapprofile\n" + junk):
         try:
-            gperftools.parse(data).estimates()
+            gperftools.parse(data).columns().check()
         except InputError as error:
             assert error.offset is not None and 0 <= error.offset <= len(data)

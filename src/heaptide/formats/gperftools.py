@@ -10,25 +10,25 @@ The file is one header line of totals, one line for each stack, and the process'
 
 Addresses in the file are return addresses, the leaf's included. `parse` subtracts one from each and `dump` adds one, so
 that an address of a `HeapRecord` always lies inside the instruction meant. Numbers are as the file has them, but for
-counts that an old library let overflow 32 bits; `HeapFile.estimates` undoes the sampling.
+counts that an old library let overflow 32 bits; `HeapFile.columns` undoes the sampling.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from heaptide._errors import InputError
+from heaptide.formats.heaps import heap_columns
+from heaptide.formats.maps import ENDS_RECORDS, Mapping, line_of, parse_maps
+from heaptide.model.columns import Columns
 
-_NUMBERS = r"\s*(-?\d+)\s*:\s*(-?\d+)\s*\[\s*(-?\d+)\s*:\s*(-?\d+)\s*\]\s*@"
-_HEADER = re.compile(r"heap profile:" + _NUMBERS + r"\s*([a-z_0-9]*)(?:/(\d+))?\s*$")
-_RECORD = re.compile(_NUMBERS + r"((?:\s+0x[0-9a-fA-F]+)*)\s*$")
-_MAPPING = re.compile(
-    r"([0-9a-fA-F]+)-([0-9a-fA-F]+)\s+([-rwxps]{3,5})\s+([0-9a-fA-F]+)\s+[0-9a-fA-F]+:[0-9a-fA-F]+\s+\d+\s*(.*?)\s*$"
-)
-_ENDS_RECORDS = ("MAPPED_LIBRARIES:", "--- Memory map: ---")
+_NUMBER = r"\s*(-?\d{1,18})\s*"  # what is longer would not fit into 64 bits
+_NUMBERS = rf"{_NUMBER}:{_NUMBER}\[{_NUMBER}:{_NUMBER}\]\s*@"
+_HEADER = re.compile(rf"heap profile:{_NUMBERS}\s*([a-z_0-9]*)(?:/(\d{{1,18}}))?\s*$", re.ASCII)
+_RECORD = re.compile(rf"{_NUMBERS}((?:\s+0x[0-9a-fA-F]{{1,16}})*)\s*$", re.ASCII)
+_ADDRESS_MASK = (1 << 64) - 1
 _UNSAMPLED = frozenset({"heapprofile", "growth", "growthz", "fragmentation", "fragmentationz"})
 _SAMPLED = frozenset({"heap_v2", "heapz_v2", "heap"})
 _WRAP = 1 << 32
@@ -46,36 +46,6 @@ class HeapRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
-    """One line of the process's memory map: addresses [start, limit) show the file from ``offset`` on.
-
-    ``path`` ends in `` (deleted)`` when the kernel said so.
-    """
-
-    start: int
-    limit: int
-    permissions: str
-    offset: int
-    path: str
-
-    @property
-    def executable(self) -> bool:
-        return "x" in self.permissions
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A record's four values with the sampling undone, and the variance of its bytes in use and allocated (bytes^2)."""
-
-    inuse_objects: int
-    inuse_space: int
-    alloc_objects: int
-    alloc_space: int
-    inuse_variance: float = 0.0
-    alloc_variance: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class HeapFile:
     """A parsed file. ``period``: mean bytes between samples, 1 when every allocation was counted."""
 
@@ -90,14 +60,24 @@ class HeapFile:
     def sampled(self) -> bool:
         return self.period > 1
 
-    def estimates(self) -> list[Estimate]:
-        """The values of each record, in order, as estimates of what the program did."""
-        return [_estimate(record, self.period) for record in self.records]
+    def columns(self) -> Columns:
+        """The file as columns, with the sampling undone as pprof undoes it (see `heaps.heap_columns`)."""
+        head = self.header
+        counts = [(r.inuse_objects, r.inuse_space, r.alloc_objects, r.alloc_space) for r in self.records]
+        stacks = [record.addresses for record in self.records]
+        return heap_columns(counts, stacks, self.mappings, period=self.period, has_alloc=tells_freed(head))
+
+
+def tells_freed(header: HeapRecord) -> bool:
+    """Whether a header tells what was allocated from what is in use: the two differ, and the first is not left out."""
+    return (header.alloc_objects not in (0, header.inuse_objects)) or (
+        header.alloc_space not in (0, header.inuse_space)
+    )
 
 
 def looks_like(data: bytes) -> bool:
-    """Whether ``data`` begins as a text heap profile does (or as jemalloc's, which `parse` refuses by name)."""
-    return data.lstrip().startswith((b"heap profile:", b"heap_v2/"))
+    """Whether ``data`` begins as a text heap profile does."""
+    return data.lstrip().startswith(b"heap profile:")
 
 
 def parse(data: bytes, path: str = "<profile>") -> HeapFile:
@@ -121,10 +101,10 @@ def dump(profile: HeapFile) -> bytes:
     label = profile.kind if profile.kind in _UNSAMPLED else f"{profile.kind}/{_label_period(profile)}"
     lines = [f"heap profile: {_numbers(profile.header)} @ {label}"]
     for record in profile.records:
-        stack = "".join(f" 0x{address + 1:08x}" for address in record.addresses)
+        stack = "".join(f" 0x{address + 1 & _ADDRESS_MASK:08x}" for address in record.addresses)
         lines.append(f"{_numbers(record)} @{stack}")
     lines += ["", "MAPPED_LIBRARIES:"]
-    lines += [_map_line(mapping) for mapping in profile.mappings]
+    lines += [line_of(mapping) for mapping in profile.mappings]
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
 
 
@@ -144,11 +124,6 @@ def _numbers(record: HeapRecord) -> str:
     return f"{record.inuse_objects:6d}: {record.inuse_space:8d} [{record.alloc_objects:6d}: {record.alloc_space:8d}]"
 
 
-def _map_line(mapping: Mapping) -> str:
-    span = f"{mapping.start:08x}-{mapping.limit:08x} {mapping.permissions} {mapping.offset:08x}"
-    return f"{span} 00:00 0 {mapping.path}".rstrip()
-
-
 def _label_period(profile: HeapFile) -> int:
     return profile.period * 2 if profile.kind == "heap" else profile.period
 
@@ -157,7 +132,7 @@ class _Addresses(dict[str, int]):
     """The address meant by a return address in hexadecimal; each is worked out once, for stacks share most of them."""
 
     def __missing__(self, word: str) -> int:
-        self[word] = address = int(word, 16) - 1
+        self[word] = address = (int(word, 16) - 1) & _ADDRESS_MASK
         return address
 
 
@@ -189,8 +164,6 @@ class _Reader:
         line = self._line()
         while line is not None and not line.strip():
             line = self._line()
-        if line is not None and line.startswith("heap_v2/"):
-            raise self._error(line, "a gperftools heap profile (this is jemalloc's format, which is not read yet)")
         match = _HEADER.match(line.strip()) if line is not None else None
         if line is None or match is None:
             raise self._error(line or "", "a header 'heap profile: N: N [N: N] @ heapprofile'")
@@ -211,7 +184,7 @@ class _Reader:
             text = line.strip()
             if not text or text.startswith("#"):
                 continue
-            if any(text.endswith(mark) for mark in _ENDS_RECORDS):
+            if any(text.endswith(mark) for mark in ENDS_RECORDS):
                 break
             match = _RECORD.match(text)
             if match is None:
@@ -247,13 +220,7 @@ class _Reader:
             self.warnings.append(f"{self.stray} records hold bytes in use but no blocks")
 
     def mappings(self) -> list[Mapping]:
-        found: list[Mapping] = []
-        while (line := self._line()) is not None:
-            match = _MAPPING.match(line.strip())
-            if match is not None:
-                start, limit, offset = (int(match[group], 16) for group in (1, 2, 4))
-                found.append(Mapping(start, limit, match[3], offset, match[5]))
-        return found
+        return parse_maps(iter(self._line, None))
 
 
 def _disagreement(header: HeapRecord, records: list[HeapRecord], kind: str) -> list[str]:
@@ -275,25 +242,3 @@ def _disagreement(header: HeapRecord, records: list[HeapRecord], kind: str) -> l
     else:
         why = "one of them is wrong"
     return [f"{numbers}: {why}; totals below are those of the records"]
-
-
-def _estimate(record: HeapRecord, period: int) -> Estimate:
-    if period <= 1:
-        return Estimate(record.inuse_objects, record.inuse_space, record.alloc_objects, record.alloc_space)
-    inuse = _unsample(record.inuse_objects, record.inuse_space, period)
-    alloc = _unsample(record.alloc_objects, record.alloc_space, period)
-    return Estimate(inuse[0], inuse[1], alloc[0], alloc[1], inuse[2], alloc[2])
-
-
-def _unsample(objects: int, space: int, period: int) -> tuple[int, int, float]:
-    """Undo Poisson sampling for ``objects`` kept samples of ``space`` bytes in all, by their mean size.
-
-    The rule and the truncation are pprof's. The variance is that of a Horvitz-Thompson sum: n s^2 (1 - p) / p^2.
-    """
-    if objects == 0 or space == 0:
-        return objects, space, 0.0
-    mean = space / objects
-    kept = -math.expm1(-mean / period)
-    if kept <= 0:
-        return objects, space, 0.0
-    return int(objects / kept), int(space / kept), abs(objects) * mean * mean * (1 - kept) / (kept * kept)

@@ -22,32 +22,47 @@ from heaptide.formats.profile_proto import profile_class
 from heaptide.model.columns import Columns, Functions, Indices, Ints, Labels, Locations, Mapped, ValueType
 
 _Ids = npt.NDArray[np.uint64]
+_VARINT, _LENGTH = 0, 2
+_KINDS = {
+    **dict.fromkeys((1, 2, 3, 4, 5, 6, 11), (_LENGTH,)),
+    **dict.fromkeys((7, 8, 9, 10, 12, 14, 15), (_VARINT,)),
+    13: (_VARINT, _LENGTH),
+}
+"""How the fields of Profile, by number, are written."""
+_ENOUGH_FIELDS = 20
 _LEVEL = 1
 """Of compression: level 6 takes four times as long for a tenth less."""
 
 
 def looks_like(head: bytes) -> bool:
-    """Whether ``head``, the beginning of a file (not of its unpacked contents), may be that of a profile.proto.
+    """Whether ``head``, the beginning of the unpacked contents, may be that of a profile.proto.
 
-    The format has no mark. A plain one begins with a field 1 to 5 that holds a message, and nothing printable does.
+    The format has no mark. What is asked is that the first fields, as far as they can be seen, are fields of a Profile
+    with the types that these have.
     """
-    if is_gzip(head):
-        return True
-    return len(head) > 1 and head[0] in (0x0A, 0x12, 0x1A, 0x22, 0x2A) and b"\0" not in head[:1] and _is_message(head)
+    at, seen = 0, 0
+    while at < len(head) and seen < _ENOUGH_FIELDS:
+        field, kind = head[at] >> 3, head[at] & 7
+        if head[at] >= 0x80 or _KINDS.get(field) is None or kind not in _KINDS[field]:
+            return False
+        value, at = _varint(head, at + 1)
+        if kind == _LENGTH:
+            at += value
+        seen += 1
+    return seen > 0 and (seen > 1 or at <= len(head))
 
 
-def _is_message(head: bytes) -> bool:
-    """Whether the first field is of a length that is followed by another field's tag, or by the end."""
-    length, shift, at = 0, 0, 1
-    while at < len(head) and shift < 35:
-        length |= (head[at] & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if head[at - 1] < 0x80:
+def _varint(head: bytes, at: int) -> tuple[int, int]:
+    """The number at ``at``, and where it ends; what is too long or cut ends at the end."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(head):
             break
-    after = at + length
-    if after >= len(head):
-        return length > 0 and head[0] != 0x0A and head[at : at + 1] in (b"\x08", b"\x0a")
-    return head[after] >> 3 in range(1, 16) and head[after] & 7 in (0, 2)
+        value |= (head[at] & 0x7F) << shift
+        at += 1
+        if head[at - 1] < 0x80:
+            return value, at
+    return value, len(head)
 
 
 def parse(data: bytes, path: str = "<profile>") -> Columns:

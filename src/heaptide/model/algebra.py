@@ -29,6 +29,7 @@ def select(profile: Profile, rows: npt.NDArray[np.bool_] | Ints) -> Profile:
         ids=None if profile.ids is None else profile.ids[index],
         variance={name: column[index] for name, column in profile.variance.items()},
         samples={name: column[index] for name, column in profile.samples.items()},
+        columns=None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from heaptide.model.columns import Columns
 from heaptide.model.snapshot import Snapshot
 from heaptide.model.tables import Frame, StackTable
 
@@ -60,6 +61,8 @@ class Profile:
     base: Snapshot | None = None
     """In a difference: the moment that was subtracted."""
     is_difference: bool = False
+    columns: Columns | None = None
+    """What the foreign file says in full, row for row; None for a capture, and for what operations give."""
 
     def __len__(self) -> int:
         """Number of stacks."""
