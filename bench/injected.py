@@ -2,9 +2,10 @@
 """A recorder whose clock is driven: hours or a month in a second (native/recorder/clock.h).
 
     with Injected(folder, "--exact") as recorder:
-        recorder.start([program])                       # it drives by itself, through descriptor CLOCK_FD
-        recorder.forward(3600)                          # or we do, while it waits
-        captures = recorder.finish()
+        recorder.start([program])          # it drives by itself, through the descriptor in $CLOCK_FD
+        recorder.await_program()           # or we do, while it waits
+        recorder.forward(3600)
+        captures, output = recorder.finish()
 
 There is one driver at a time: the program, which finds its end at the descriptor in $CLOCK_FD, or the caller.
 """
@@ -16,6 +17,7 @@ import os
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,14 +79,28 @@ class Injected:
         self._clock.send(_REQUEST.pack(round(seconds * 1e9), round(wall_jump_s * 1e9)))
         return Answer(*_ANSWER.unpack(self._clock.recv(_ANSWER.size)))
 
-    def start(self, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Start the program under the agent."""
+    def await_program(self) -> None:
+        """Wait until the program has registered and START is written; before that there is nothing to drive."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.forward(0).snapshots == 0:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the program did not register")
+            time.sleep(0.001)
+
+    def close_clock(self) -> None:
+        """Drive no more; the recorder's clock goes on with the system's."""
+        self._clock.close()
+
+    def start(
+        self, command: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
+        """Start the program under the agent; `stdin` as subprocess has it."""
         fd = self._clock.fileno()
         own = {"LD_PRELOAD": str(launch.agent_path()), "HEAPTIDE_SOCKET": self.address, "CLOCK_FD": str(fd)}
         self._program = subprocess.Popen(
             command,
             env={**os.environ, **own, **(env or {})},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             pass_fds=[fd],
         )
