@@ -26,6 +26,7 @@ from heaptide.capture.reader import read
 from heaptide.capture.records import ModuleRecord, ProcessRecord, Record
 from heaptide.model import Frame, Profile, Series, Snapshot, StackTable, StackTableBuilder, role_of
 from heaptide.model.histories import Histories
+from heaptide.model.images import Image, Segment
 from heaptide.model.profile import Column, Floats, Ints
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _LOST = "the record of this stack was lost"
 _TRUNCATED = f"the stack is deeper than recorded (the agent keeps {fmt.MAX_DEPTH} frames); its root was cut off"
 _EMPTY = "the stack is empty"
 _KEPT_PROFILES = 8
+_PT_LOAD, _PF_X = 1, 1  # of ELF program headers: type, flag
 
 
 class Names(Protocol):
@@ -104,6 +106,7 @@ def _series(
         damaged=account.damaged,
         costs=_costs(account),
         mappings=mappings,
+        images=names.images(),
     )
 
 
@@ -273,6 +276,22 @@ class _NamedStacks:
             self._stacks[stack_id] = self._indices(stack_id, placed.get(stack_id))
         return StackTable(list(self._builder.frames), [self._stacks[stack_id] for stack_id in ids])
 
+    def images(self) -> tuple[Image, ...]:
+        """See `Series.images`."""
+        return tuple(self._image(record) for record in self._modules.values())
+
+    def _image(self, record: ModuleRecord) -> Image:
+        segments = tuple(
+            Segment(head.offset, head.vaddr, head.memsz, bool(head.flags & _PF_X))
+            for head in record.phdrs
+            if head.type == _PT_LOAD
+        )
+        main = bool(record.flags & fmt.MODULE_MAIN)
+        return Image(self._path(record), record.build_id.hex(), record.bias, main, segments)
+
+    def _path(self, record: ModuleRecord) -> str:
+        return record.path or (self._exe if record.flags & fmt.MODULE_MAIN else "")
+
     def _indices(self, stack_id: int, stack: PlacedStack | None) -> tuple[int, ...]:
         if stack is None:
             newer = f"counted under a reason of a newer agent (special id {stack_id})"
@@ -315,14 +334,11 @@ class _NamedStacks:
     def _module(self, record: ModuleRecord) -> Module:
         from heaptide.symbolize import Module, Phdr
 
-        path = record.path
-        if not path and record.flags & fmt.MODULE_MAIN:
-            path = self._exe
         headers = tuple(
             Phdr(head.type, head.flags, head.offset, head.vaddr, head.filesz, head.memsz, head.align)
             for head in record.phdrs
         )
-        return Module(path, record.build_id, headers)
+        return Module(self._path(record), record.build_id, headers)
 
 
 def _frame(source: SourceFrame, module: str, address: FileOffset) -> Frame:

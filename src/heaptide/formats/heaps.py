@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from heaptide.formats.maps import Mapping, place
 from heaptide.model.columns import Addresses, Columns, Functions, Indices, Ints, Labels, Locations, ValueType
+from heaptide.model.heap_frames import DROP_FRAMES, KEEP_FRAMES
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,24 +28,6 @@ FOUR = (
 )
 TWO = (ValueType("objects", "count"), ValueType("space", "bytes"))
 PERIOD_TYPE = ValueType("space", "bytes")
-
-DROP_FRAMES = "|".join(
-    (
-        r"calloc|cfree|malloc|free|memalign|do_memalign|(?:__)?posix_memalign|aligned_alloc|pvalloc|valloc",
-        r"realloc|reallocarray|tcmalloc::.*|tc_calloc|tc_cfree|tc_malloc|tc_free|tc_memalign|tc_posix_memalign",
-        r"tc_pvalloc|tc_valloc|tc_realloc|tc_new|tc_delete|tc_newarray|tc_deletearray|tc_new_nothrow",
-        r"tc_newarray_nothrow|malloc_zone_malloc|malloc_zone_calloc|malloc_zone_valloc|malloc_zone_realloc",
-        r"malloc_zone_memalign|malloc_zone_free|runtime\..*|BaseArena::.*|(?:::)?do_malloc_no_errno",
-        r"(?:::)?do_malloc_pages|(?:::)?do_malloc|DoSampledAllocation|MallocedMemBlock::MallocedMemBlock|_M_allocate",
-        r"__builtin_(?:vec_)?delete|__builtin_(?:vec_)?new|__gnu_cxx::new_allocator::allocate|__libc_malloc",
-        r"__malloc_alloc_template::allocate|allocate|cpp_alloc|operator new(?:\[\])?|simple_alloc::allocate",
-        # What pprof's own list lacks: newer names of the C++ library, and other allocators.
-        r"std::__new_allocator::allocate|std::allocator_traits::allocate|std::allocator::allocate",
-        r"je_\w+|prof_backtrace\w*|prof_tctx_create|prof_alloc_prep|imalloc\w*|mallocx|rallocx|do_rallocx",
-        r"malloc_default|newImpl|fallbackNewImpl\w*|mi_\w+",
-    )
-)
-KEEP_FRAMES = r"runtime\.panic|runtime\.reflectcall|runtime\.call[0-9]*"
 
 
 def unsampled(objects: Ints, space: Ints, period: int) -> tuple[Ints, Ints]:

@@ -7,6 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 from heaptide._errors import NothingToShow, UsageError
 from heaptide.model import moments
 from heaptide.model.histories import Histories
+from heaptide.model.images import Image
 from heaptide.model.profile import Ints, Profile
 from heaptide.model.snapshot import Snapshot
 
@@ -47,6 +48,7 @@ class Series:
         damaged: bool = False,
         costs: Mapping[str, int] | None = None,
         mappings: "Series | None" = None,
+        images: Sequence[Image] = (),
     ) -> None:
         self.path = path
         self.mode: Literal["exact", "sampled"] = mode
@@ -71,6 +73,9 @@ class Series:
         self.mappings = mappings
         """The same moments of what the program mapped itself (mmap, mremap, brk), every mapping counted. None where
         nobody looked. Never part of this series' own numbers."""
+        self.images = tuple(images)
+        """The program and libraries that were loaded at any time, in the order in which they were first met. Empty for
+        foreign files, whose `Profile.columns` say where things lay."""
         self._source = source
         self._index = {snapshot.number: index for index, snapshot in enumerate(self.snapshots)}
 
