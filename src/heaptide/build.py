@@ -167,6 +167,7 @@ def _snapshots(account: Account, log: CounterLog) -> list[Snapshot]:
             in_use_bytes=int(in_use),
             allocated_bytes=int(allocated),
             memory=account.memory.get(record.number, {}),
+            memory_by_stack=account.memory_by_stack.get(record.number, {}),
             remarks=account.remarks.get(record.number, ()),
         )
         for record, in_use, allocated in zip(

@@ -43,7 +43,7 @@ frames found by frame pointer) are not warnings; `Account.agent` holds them."""
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What of a recording is used. `memory` and `remarks` go by snapshot number."""
+    """What of a recording is used. `memory`, `memory_by_stack` and `remarks` go by snapshot number."""
 
     mode: Literal["exact", "sampled"]
     process: ProcessRecord | None
@@ -53,6 +53,8 @@ class Account:
     mappings: CounterLog
     """Their counters of mappings that the program made itself."""
     memory: dict[int, dict[str, int]]
+    memory_by_stack: dict[int, dict[str, dict[int, int]]]
+    """Snapshot number -> name of a figure -> stack id -> value."""
     remarks: dict[int, tuple[str, ...]]
     agent: AgentRecord | None
     end: EndRecord | None
@@ -90,6 +92,7 @@ def account_of(recording: Recording, *, live: bool = False) -> Account:
         log=log,
         mappings=mappings,
         memory=_memory([record for record in records if isinstance(record, MemoryRecord)]),
+        memory_by_stack=_memory_by_stack([record for record in records if isinstance(record, MemoryRecord)]),
         remarks=_remarks(recording, snapshots),
         agent=agents[-1] if agents else None,
         end=end,
@@ -186,8 +189,23 @@ def _memory(records: Sequence[MemoryRecord]) -> dict[int, dict[str, int]]:
     """Figures by snapshot. Keys of a newer recorder keep their number as their name."""
     memory: dict[int, dict[str, int]] = {}
     for record in records:
-        figures = {fmt.FIGURES.get(figure.key, f"figure_{figure.key}"): figure.value for figure in record.figures}
+        figures = {
+            fmt.FIGURES.get(figure.key, f"figure_{figure.key}"): figure.value
+            for figure in record.figures
+            if figure.key not in fmt.FIGURES_BY_STACK
+        }
         memory.setdefault(record.snapshot, {}).update(figures)
+    return memory
+
+
+def _memory_by_stack(records: Sequence[MemoryRecord]) -> dict[int, dict[str, dict[int, int]]]:
+    """The figures of which there is one for each stack."""
+    memory: dict[int, dict[str, dict[int, int]]] = {}
+    for record in records:
+        for figure in record.figures:
+            if figure.key in fmt.FIGURES_BY_STACK:
+                by_name = memory.setdefault(record.snapshot, {})
+                by_name.setdefault(fmt.FIGURES[figure.key], {})[figure.id] = figure.value
     return memory
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "top": "Show what each function, line, file or module holds.",
     "traces": "Show every stack with its values.",
     "graph": "Draw the call graph.",
+    "ledger": "Show where the resident memory is.",
     "pprof": "Answer as the pprof tool does, by its old options.",
     "doctor": "Say what would stop a good profile, and how to mend it.",
     "demo": "Build and run a small leaking server, then find its leak.",

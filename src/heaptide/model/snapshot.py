@@ -27,5 +27,7 @@ class Snapshot:
     memory: Mapping[str, int] = field(default_factory=dict)
     """The process's own figures by name (`statm_resident`, `rss_anon`, `cgroup_current` ...): bytes, but for counts
     (`threads`, `cgroup_oom_kill`). Figures that were not read at this moment are absent."""
+    memory_by_stack: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    """Figures of which there is one for each stack (`part_mapped`, `absent`), bytes by stack id; id 0 is the rest."""
     remarks: tuple[str, ...] = ()
     """What is to be known about this cut: `late`, `killed`, `gap` (see format.h), `damaged`."""
