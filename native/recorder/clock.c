@@ -31,7 +31,7 @@ struct moment clock_moved(struct moment by_system) {
                            .boottime_ns = by_system.boottime_ns + forward.boottime_ns};
 }
 
-// ---- The injected clock -----------------------------------------------------------------------------------------------------
+// ---- The injected clock ---------------------------------------------------------------------------------------------
 
 static void forget_driver(void) {
     close(driver.fd);

@@ -44,7 +44,8 @@ static void fill_once(void) {
     report_truth();
 }
 
-// A pool takes a chunk when it has no object free, and never gives one back: what it holds is the most that was ever needed.
+// A pool takes a chunk when it has no object free, and never gives one back: what it holds is the most that was ever
+// needed.
 SHAPE_SITE(pool_grow)
 static void fill_pool(void) {
     double chunk = log_uniform(3e4, 3e5), size = log_uniform(1e3, 1e4), life = log_uniform(2e-3, 2e-2), used = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Families that rise and fall: sawteeth of every period, collected heaps, load that comes and goes, backlogs that drain.
-// None of them leaks.
+// Families that rise and fall: sawteeth of every period, collected heaps, load that comes and goes, backlogs that
+// drain. None of them leaks.
 #define _GNU_SOURCE
 #include "shape.h"
 
@@ -96,7 +96,8 @@ static void flat_load_doubles(void) {
     report_truth();
 }
 
-// For a while more comes than goes; then it is worked off, once to three times, and the last time before the run is over.
+// For a while more comes than goes; then it is worked off, once to three times, and the last time before the run is
+// over.
 SHAPE_SITE(queue_message)
 static void cycle_backlog_drains(void) {
     unsigned times = 1 + (unsigned)uniform(0, 3);

@@ -1,26 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Families that grow without leaking block by block: steps that are not given back, and containers whose blocks are replaced.
+// Families that grow without leaking block by block: steps that are not given back, and containers whose blocks are
+// replaced.
 #include "shape.h"
 
 #include <math.h>
 
-// ---- Steps ------------------------------------------------------------------------------------------------------------------
+// ---- Steps ----------------------------------------------------------------------------------------------------------
 
 static void step_up(struct crowd *crowd, double bytes) {
     crowd_add_bytes(crowd, bytes);
     expect_step(crowd->site, bytes);
 }
 
-static struct crowd *setting;
-static void undo_setting(void) { crowd_drop_all(setting); }
-
 // Hours of nothing, then all at once. An ordinary exit frees everything, so that nothing is ever "lost".
 SHAPE_SITE(apply_setting)
 static void grow_single_step(void) {
-    double bytes = log_uniform(5e6, 5e7), at = uniform(0.2, 0.85);
-    setting = CROWD_OF(apply_setting, log_uniform(1e3, 1e4));
+    double bytes = log_uniform(5e6, 5e7), at = uniform(0.27, 0.9);
+    struct crowd *setting = CROWD_OF(apply_setting, log_uniform(1e3, 1e4));
     expect(setting->site, GROWING, 0);
-    free_at_exit(undo_setting);
     for (; going(); pass())
         if (progress() >= at && !crowd_size(setting)) step_up(setting, bytes);
     report_truth();
@@ -30,9 +27,8 @@ static void grow_single_step(void) {
 SHAPE_SITE(load_profile)
 static void grow_overnight_jump(void) {
     double at = uniform(0.3, 0.8);
-    setting = CROWD_OF(load_profile, 15e3);
+    struct crowd *setting = CROWD_OF(load_profile, 15e3);
     expect(setting->site, GROWING, 0);
-    free_at_exit(undo_setting);
     for (; going(); pass())
         if (progress() >= at && !crowd_size(setting)) step_up(setting, 15e6);
     report_truth();
@@ -43,10 +39,9 @@ SHAPE_SITE(rotate_keys)
 static void grow_rare_steps(void) {
     unsigned count = chance(0.5) ? 2 : 3, done = 0;
     double bytes = log_uniform(3e6, 3e7), at[3];
-    for (unsigned i = 0; i < count; i++) at[i] = uniform(0.15 + 0.75 * i / count, 0.15 + 0.75 * (i + 0.8) / count);
-    setting = CROWD_OF(rotate_keys, log_uniform(1e3, 1e4));
+    for (unsigned i = 0; i < count; i++) at[i] = uniform(0.27 + 0.65 * i / count, 0.27 + 0.65 * (i + 0.8) / count);
+    struct crowd *setting = CROWD_OF(rotate_keys, log_uniform(1e3, 1e4));
     expect(setting->site, GROWING, 0);
-    free_at_exit(undo_setting);
     for (; going(); pass())
         if (done < count && progress() >= at[done]) {
             step_up(setting, bytes * uniform(0.8, 1.25));
@@ -66,7 +61,7 @@ static void grow_many_steps(void) {
     report_truth();
 }
 
-// ---- Containers -------------------------------------------------------------------------------------------------------------
+// ---- Containers -----------------------------------------------------------------------------------------------------
 
 static struct site table_reserve_site = {.function = "table_reserve"};
 SITE static void *table_reserve(void *old, size_t old_bytes, size_t bytes) {
@@ -125,9 +120,14 @@ static void grow_map(void) {
 }
 
 const struct family GROWTHS[] = {
-    {.name = "grow-single-step", .leaks = true, .run = grow_single_step},
-    {.name = "grow-overnight-jump", .leaks = true, .run = grow_overnight_jump, .least_s = 30000, .most_s = 300000},
-    {.name = "grow-rare-steps", .leaks = true, .run = grow_rare_steps},
+    {.name = "grow-single-step", .leaks = true, .run = grow_single_step, .tidy = true},
+    {.name = "grow-overnight-jump",
+     .leaks = true,
+     .run = grow_overnight_jump,
+     .tidy = true,
+     .least_s = 30000,
+     .most_s = 300000},
+    {.name = "grow-rare-steps", .leaks = true, .run = grow_rare_steps, .tidy = true},
     {.name = "grow-many-steps", .leaks = true, .run = grow_many_steps},
     {.name = "grow-doubling", .leaks = true, .run = grow_doubling},
     {.name = "grow-backlog", .leaks = true, .run = grow_backlog},

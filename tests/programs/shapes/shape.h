@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// shape.h: what the families of shapes are made of. A shape is a way in which a program's memory moves over hours, with a
-// known answer: which function's memory grows for good, and how fast.
+// shape.h: what the families of shapes are made of. A shape is a way in which a program's memory moves over hours,
+// with a known answer: which function's memory grows for good, and how fast.
 //
-//   shapes FAMILY SEED [KEPT]   drives the recorder's clock through $CLOCK_FD (recorder/clock.h); prints its truth as one
-//                               line. KEPT: bytes that leak-steady and leak-under-churn keep in all
-//   shapes                      names the families: NAME leaks|flat
+//   shapes FAMILY SEED [KEPT [HASTE]]   drives the recorder's clock through $CLOCK_FD (recorder/clock.h), and prints its
+//                                       truth as one line
+//   shapes                              names the families: NAME leaks|flat
 //
-// A site is a function of its own that really calls the allocator. Everything that a family does not say is drawn from the
-// seed: how long the run is, how many snapshots it has, load, noise, warm-up, sizes. Besides what it is about, every run has
-// some steady traffic. A program's own notes (which blocks there are) are kept in static memory: nothing that is not meant
-// is allocated.
+// KEPT: bytes that leak-steady and leak-under-churn keep in all (0: drawn). HASTE: so many times the background's
+// turnover.
+//
+// A site is a function of its own that really calls the allocator. Everything that a family does not say is drawn from
+// the seed: how long the run is, how many snapshots it has, load, noise, warm-up, sizes. Besides what it is about,
+// every run has some steady traffic. A program's own notes (which blocks there are) are kept in static memory: nothing
+// that is not meant is allocated.
 #ifndef SHAPE_H
 #define SHAPE_H
 
@@ -56,7 +59,7 @@ void site_gave(struct site *site, size_t bytes);
 void expect(struct site *site, enum verdict verdict, double bytes_per_hour);
 void expect_step(struct site *site, double bytes); // now, at once, for good
 
-// ---- Chance -----------------------------------------------------------------------------------------------------------------
+// ---- Chance ---------------------------------------------------------------------------------------------------------
 
 void sow(uint64_t begin); // where this thread's chance begins
 double uniform(double least, double most);
@@ -65,13 +68,14 @@ unsigned poisson(double mean);
 double normal(void);
 bool chance(double probability);
 
-// ---- Time -------------------------------------------------------------------------------------------------------------------
+// ---- Time -----------------------------------------------------------------------------------------------------------
 
 struct world {
     double duration_s, step_s, now_s;
     double noise;                    // of the load, from step to step: the standard deviation of its logarithm
     double warm_up;                  // share of the run in which the load rises from nothing
     double traffic;                  // of the steady background
+    double haste;                    // turnover of the background, times this
     double (*tide)(double progress); // how the load moves over the run; NULL: it does not
     double wall_jump_s;              // set the wall clock at the next pass()
     double load;                     // mean 1 once warm, but for the tide
@@ -85,9 +89,8 @@ double share(void);                   // of the whole run, one step
 double per_hour(double bytes_in_all); // spread over the run
 double kept_in_all(double least, double most); // bytes: as asked for, or drawn
 void report_truth(void);                       // one line on standard output
-void free_at_exit(void (*how)(void));          // run by exit(), as an ordinary shutdown does
 
-// ---- Blocks -----------------------------------------------------------------------------------------------------------------
+// ---- Blocks ---------------------------------------------------------------------------------------------------------
 
 struct block {
     void *start;
@@ -125,7 +128,7 @@ void traffic_step(struct traffic *traffic, double load);
 // What is kept for good: `bytes` over the whole run at load 1, a block at a time at random.
 void keep_step(struct crowd *crowd, double bytes, double load);
 
-// ---- Families ---------------------------------------------------------------------------------------------------------------
+// ---- Families -------------------------------------------------------------------------------------------------------
 
 struct family {
     const char *name;
@@ -134,6 +137,7 @@ struct family {
     double least_s, most_s;           // duration; 0: half an hour to fifty
     unsigned least_steps, most_steps; // 0: 120 to 400
     bool silent;                      // without the background
+    bool tidy;                        // an ordinary exit frees everything, at every seed
 };
 extern const struct family LEAKS[], GROWTHS[], BOUNDED[], CYCLES[], QUIET[]; // each ends with a NULL name
 

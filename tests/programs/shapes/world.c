@@ -29,7 +29,7 @@ static struct {
 } steps[STEPS];
 static unsigned step_count;
 
-// ---- Chance -----------------------------------------------------------------------------------------------------------------
+// ---- Chance ---------------------------------------------------------------------------------------------------------
 
 void sow(uint64_t begin) { random_state = begin; }
 
@@ -55,7 +55,7 @@ unsigned poisson(double mean) {
     return count;
 }
 
-// ---- Sites and truth --------------------------------------------------------------------------------------------------------
+// ---- Sites and truth ------------------------------------------------------------------------------------------------
 
 void site_took(struct site *site, size_t bytes) { // by several threads at once
     __atomic_fetch_add(&site->in_use, bytes, __ATOMIC_RELAXED);
@@ -126,7 +126,7 @@ void report_truth(void) {
     if (fflush(stdout)) abort();
 }
 
-// ---- Blocks -----------------------------------------------------------------------------------------------------------------
+// ---- Blocks ---------------------------------------------------------------------------------------------------------
 
 void *notes(size_t bytes) {
     static _Alignas(64) char room[NOTES_BYTES];
@@ -217,7 +217,7 @@ void keep_step(struct crowd *crowd, double bytes, double load) {
     crowd_arrive(crowd, poisson(bytes / crowd->mean_bytes * share() * load));
 }
 
-// ---- Time -------------------------------------------------------------------------------------------------------------------
+// ---- Time -----------------------------------------------------------------------------------------------------------
 
 SHAPE_SITE(background_request)
 SHAPE_SITE(background_session)
@@ -227,10 +227,10 @@ static struct traffic background[2];
 
 static void make_background(void) {
     double sessions = log_uniform(100, 1000), requests = log_uniform(30, 300);
-    background[0] =
-        traffic_make(CROWD_OF(background_request, log_uniform(300, 3000)), requests, log_uniform(2e-3, 2e-2));
-    background[1] =
-        traffic_make(CROWD_OF(background_session, log_uniform(300, 3000)), sessions, log_uniform(5e-3, 5e-2));
+    background[0] = traffic_make(CROWD_OF(background_request, log_uniform(300, 3000)), requests,
+                                 log_uniform(2e-3, 2e-2) / world.haste);
+    background[1] = traffic_make(CROWD_OF(background_session, log_uniform(300, 3000)), sessions,
+                                 log_uniform(5e-3, 5e-2) / world.haste);
     crowd_add_bytes(CROWD_OF(background_settings, 500), log_uniform(1e5, 1e6));
 }
 
@@ -269,14 +269,10 @@ void pass(void) {
     draw_load();
 }
 
-// ---- The program ------------------------------------------------------------------------------------------------------------
+// ---- The program ----------------------------------------------------------------------------------------------------
 
 static void free_everything(void) {
     for (struct crowd *crowd = crowds; crowd; crowd = crowd->next) crowd_drop_all(crowd);
-}
-
-void free_at_exit(void (*how)(void)) {
-    if (atexit(how)) abort();
 }
 
 static const struct family *const FAMILIES[] = {LEAKS, GROWTHS, BOUNDED, CYCLES, QUIET};
@@ -305,17 +301,18 @@ static void make_world(const struct family *family) {
 
 int main(int argc, char **argv) {
     if (argc == 1) return find(NULL) != NULL;
-    const struct family *family = argc == 3 || argc == 4 ? find(argv[1]) : NULL;
+    const struct family *family = argc >= 3 && argc <= 5 ? find(argv[1]) : NULL;
     if (!family) return 2;
     family_name = family->name;
     seed = strtoul(argv[2], NULL, 10);
-    kept_bytes = argc == 4 ? strtod(argv[3], NULL) : 0;
+    kept_bytes = argc > 3 ? strtod(argv[3], NULL) : 0;
+    world.haste = argc > 4 ? strtod(argv[4], NULL) : 1;
     random_state = seed * 0x2545f4914f6cdd1dull + (uint64_t)(uintptr_t)strlen(family->name);
     for (const char *letter = family->name; *letter; letter++) random_state = next_random() ^ (uint64_t)*letter;
     const char *fd = getenv("CLOCK_FD");
     driver_fd = fd ? atoi(fd) : -1;
     make_world(family);
-    if (chance(0.5)) free_at_exit(free_everything);
+    if ((chance(0.5) || family->tidy) && atexit(free_everything)) abort();
     family->run();
     return 0;
 }
