@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // format.h: THE layout of the capture, NAME.PID.tide. src/heaptide/capture/format.py mirrors it; a test holds them equal.
 //
-// A capture is struct ht_file_header, then records, appended and never changed. Little-endian, everything naturally
-// aligned, records padded with zeros to 8 bytes. Each record carries its length and a checksum, and begins with a mark by
+// A capture is struct ht_file_header, then records, appended. Little-endian, everything naturally aligned, records padded
+// with zeros to 8 bytes. Each record carries its length and a checksum, and begins with a mark by
 // which a reader finds the next record behind damage. A record is written by one write(); a file that ends inside a
 // record is read up to there. The writer holds an exclusive flock() on the file while it lives: a file without an END
 // record on which a shared lock can be had was cut short.
 //
+// What was written is never changed in its place. When the file has reached its budget, a shorter one is written beside it
+// and takes its name: fewer snapshots of the past, everything else as it was. Who follows a capture by a descriptor sees
+// the old file, unlinked, to its end, and opens the name again (docs/design/0004-the-budget.md).
+//
 // History (change the layout, raise the version, add a line)
 //   1  2026-11  first: PROCESS MODULE UNLOAD STACKS SNAPSHOT MEMORY AGENT NOTE END
+//   2  2026-11  PACKED in SNAPSHOT's place; a past that is thinned
 #ifndef HEAPTIDE_FORMAT_H
 #define HEAPTIDE_FORMAT_H
 
 #include <stdint.h>
 
 #define HT_FILE_MAGIC "HEAPTIDE"
-#define HT_FORMAT_VERSION 1u
+#define HT_FORMAT_VERSION 2u
 #define HT_RECORD_MARK 0x45444954u // "TIDE"
 #define HT_MAX_RECORD (256u << 20) // a larger length is damage
 
@@ -48,6 +53,7 @@ enum ht_record_type {
     HT_REC_AGENT = 7,
     HT_REC_NOTE = 8,
     HT_REC_END = 9,
+    HT_REC_PACKED = 10,
 };
 
 // PROCESS: once, the first record. Strings follow the struct, each NUL-terminated, in this order: exe, cwd, hostname,
@@ -107,8 +113,8 @@ struct ht_rec_stacks {
     uint32_t reserved;
 };
 
-// SNAPSHOT: the counters that changed since the last snapshot in this file. Values are totals since recording began, not
-// differences, so a lost record spoils only what it held. After the struct come `columns` columns of `count` values each,
+// SNAPSHOT, in version 1: the counters that changed since the last snapshot in this file. Values are totals since recording
+// began, not differences, so a lost record spoils only what it held. After the struct come `columns` columns of `count` values each,
 // sorted by id. A column: uint8 width (1, 2, 4 or 8), 7 bytes zero, then count little-endian unsigned values of that width,
 // padded to 8. Column 0 holds the stack ids; then, exact: alloc_bytes, alloc_objects, free_bytes, free_objects;
 // sampled: the same four (objects in 1/65536), alloc_variance, free_variance (IEEE doubles, width 8), alloc_samples,
@@ -122,9 +128,10 @@ enum ht_snapshot_kind {
     HT_SNAP_EXIT = 6,     // the program is gone: the last word
 };
 enum ht_snapshot_flag {
-    HT_SNAPF_LATE = 1,   // the cut waited for a thread that did not run
-    HT_SNAPF_KILLED = 2, // the program ended inside operations: at most one per thread may be half counted
-    HT_SNAPF_GAP = 4,    // an earlier snapshot could not be written; its changes are in this one
+    HT_SNAPF_LATE = 1,    // the cut waited for a thread that did not run
+    HT_SNAPF_KILLED = 2,  // the program ended inside operations: at most one per thread may be half counted
+    HT_SNAPF_GAP = 4,     // an earlier snapshot could not be written; its changes are in this one
+    HT_SNAPF_PARTIAL = 8, // only the heavy stacks are in it; what the others did comes with the next one that is whole
 };
 struct ht_rec_snapshot {
     uint32_t number; // from 1
@@ -138,6 +145,31 @@ struct ht_rec_snapshot {
     uint64_t count;
 };
 _Static_assert(sizeof(struct ht_rec_snapshot) == 48, "layout");
+
+// PACKED: the same, in a third of the space. After the struct come snapshot.columns columns of snapshot.count values each,
+// sorted by id: the ids, each as its distance to the one before (the first's to 0); then alloc_bytes, in-use bytes,
+// alloc_objects, in-use objects; sampled: the same four (objects in 1/65536), alloc_variance, in-use variance,
+// alloc_samples, in-use samples. In use is what was allocated less what was freed, modulo 2^64. Variances are doubles, or
+// floats by a width of 4; in-use ones are not below zero. A column is struct ht_column, then the low `width` bytes of each
+// value, padded to 8, then for the few values that do not fit (0 stands in their place) uint32 rows, padded to 8, and
+// uint64 values.
+struct ht_column {
+    uint8_t width; // 0 to 8 bytes; 0: all are zero but the exceptions
+    uint8_t zero[3];
+    uint32_t exceptions;
+};
+_Static_assert(sizeof(struct ht_column) == 8, "layout");
+enum ht_account { HT_ACCOUNT_BLOCKS, HT_ACCOUNT_MAPPINGS, HT_ACCOUNTS }; // HT_STACK_MMAP tells them apart
+struct ht_rec_packed {
+    struct ht_rec_snapshot snapshot;
+    uint32_t thinned; // so many snapshots before it were taken out of the file; what changed in them is in this one
+    uint32_t reserved;
+    uint64_t in_use_bytes[HT_ACCOUNTS]; // over all stacks, those that are not in it (HT_SNAPF_PARTIAL) included
+    uint64_t alloc_bytes[HT_ACCOUNTS];
+    uint64_t low_bytes; // in use, blocks: the least and the most at any snapshot since the one before in this file
+    uint64_t high_bytes;
+};
+_Static_assert(sizeof(struct ht_rec_packed) == 104, "layout");
 
 // MEMORY: the process's figures, each with its own time. After the struct: count x struct ht_rec_figure.
 // Which file a figure is from is in its key's hundreds: statm 1xx, status 2xx, cgroup 3xx, smaps_rollup 4xx;

@@ -28,7 +28,7 @@ _ENUM = re.compile(r"^enum \w+ \{(.*?)^\};", re.MULTILINE | re.DOTALL)
 
 # Names under which the mirror keeps what format.h calls otherwise.
 _RENAMED = {"FORMAT_VERSION": "VERSION", "SNAPF_LATE": "SNAPSHOT_LATE", "SNAPF_KILLED": "SNAPSHOT_KILLED"}
-_RENAMED |= {"SNAPF_GAP": "SNAPSHOT_GAP"}
+_RENAMED |= {"SNAPF_GAP": "SNAPSHOT_GAP", "SNAPF_PARTIAL": "SNAPSHOT_PARTIAL"}
 
 
 def _without_comments(text: str) -> str:
@@ -38,7 +38,8 @@ def _without_comments(text: str) -> str:
 def _structs(text: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, body in _STRUCT.findall(text):
-        declared = [part.split()[1:] for part in body.split(";") if part.strip()]
+        parts = [part.replace("struct ", "", 1).split() for part in body.split(";") if part.strip()]
+        declared = [part[1:] for part in parts]
         fields = [re.sub(r"\[.*", "", word.strip(", ")) for words in declared for word in " ".join(words).split(",")]
         found[name] = [field for field in (field.strip() for field in fields) if field]
     return found

@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// encode.h: totals and stacks as the bytes of format.h's records. No file, no process: bytes in, bytes out.
+// encode.h: stacks as the bytes of format.h's records. No file, no process: bytes in, bytes out.
 #ifndef HEAPTIDE_ENCODE_H
 #define HEAPTIDE_ENCODE_H
 
 #include "format.h"
-#include "tally.h"
 #include "util.h"
-
-// A SNAPSHOT payload of what changed in `phases`. `head` has everything but columns and count filled in.
-// `ids` is working memory. False: no memory.
-bool encode_snapshot(const struct tally *tally, uint32_t phases, struct ht_rec_snapshot head, struct buf *ids,
-                     struct buf *ret);
 
 // A STACKS payload that grows stack by stack. Correct when zeroed.
 struct stack_batch {

@@ -53,7 +53,8 @@ struct image *image_create(const struct registration *r, const char **ret_why) {
     image->started = clock_moved((struct moment){image->books.started_realtime_ns, image->books.started_boottime_ns});
     init_writer(image, r);
     bool good = cut_init(&image->cut, &image->books) && tally_init(&image->tally, &image->books);
-    if (!log_init(&image->log, &image->books, (const char *)image->process.exe.data) || !good) {
+    good = weights_init(&image->weights, image->books.group_count) && good;
+    if (!log_init(&image->log, &image->books, (const char *)image->process.exe.data, &image->weights) || !good) {
         *ret_why = "no memory";
         image_destroy(image);
         return NULL;
@@ -75,7 +76,8 @@ void image_destroy(struct image *image) {
     process_deinit(&image->process);
     books_deinit(&image->books);
     buf_deinit(&image->payload);
-    buf_deinit(&image->ids);
+    weights_deinit(&image->weights);
+    rows_deinit(&image->rows);
     buf_deinit(&image->notes);
     free(image);
 }

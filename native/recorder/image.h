@@ -11,6 +11,7 @@
 #include "options.h"
 #include "process.h"
 #include "tally.h"
+#include "weights.h"
 #include "writer.h"
 
 enum image_state { IMAGE_RECORDING, IMAGE_ENDING, IMAGE_DONE };
@@ -51,8 +52,10 @@ struct image {
     struct tally tally;
     struct log_reader log;
     struct writer writer;
-    struct buf payload, ids; // records in the making
-    struct buf notes;        // severity byte and NUL-terminated text, waiting to be written
+    struct weights weights;
+    struct rows rows;   // of a snapshot in the making
+    struct buf payload; // a record in the making
+    struct buf notes;   // severity byte and NUL-terminated text, waiting to be written
 
     struct moment started;
     uint64_t registered_ns; // boottime, as all below

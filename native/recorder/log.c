@@ -12,8 +12,9 @@ enum {
     MAX_PATH = 4096,
 };
 
-bool log_init(struct log_reader *log, const struct books *books, const char *main_path) {
-    *log = (struct log_reader){.acked = load_relaxed(&books->control->log_ack), .main_path = main_path};
+bool log_init(struct log_reader *log, const struct books *books, const char *main_path, struct weights *weights) {
+    *log = (struct log_reader){
+        .acked = load_relaxed(&books->control->log_ack), .main_path = main_path, .weights = weights};
     log->known = calloc(books->max_ids / 8 + 1, 1);
     return log->known;
 }
@@ -68,6 +69,7 @@ static bool take_stack(struct log_reader *log, const struct books *books, const 
     buf_put(&log->batch_ids, &entry->id, sizeof entry->id);
     if (log->batch_ids.failed) log->batch.payload.failed = true;
     if (!log->batch.payload.failed) set_known(log, entry->id, true);
+    if (entry->flags & HT_STACK_MMAP) weights_set_mapping(log->weights, entry->id);
     return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "books_reader.h"
 #include "encode.h"
+#include "weights.h"
 #include "writer.h"
 
 enum log_result { LOG_DONE, LOG_NOT_WRITTEN, LOG_DAMAGED };
@@ -15,14 +16,15 @@ struct log_reader {
     struct buf copy;   // of the part of the ring at hand
     struct buf record; // a payload in the making
     struct stack_batch batch;
-    struct buf batch_ids;   // uint32_t: the stacks in `batch`
-    uint64_t batch_end;     // position behind the last entry in `batch`
-    uint8_t *known;         // bit by stack id: written
-    uint64_t skipped_bytes; // in a dead process: never published
-    const char *main_path;  // for the main program, whose module entry has none
+    struct buf batch_ids;    // uint32_t: the stacks in `batch`
+    uint64_t batch_end;      // position behind the last entry in `batch`
+    uint8_t *known;          // bit by stack id: written
+    uint64_t skipped_bytes;  // in a dead process: never published
+    const char *main_path;   // for the main program, whose module entry has none
+    struct weights *weights; // are told which stacks count mappings
 };
 
-bool log_init(struct log_reader *log, const struct books *books, const char *main_path);
+bool log_init(struct log_reader *log, const struct books *books, const char *main_path, struct weights *weights);
 void log_deinit(struct log_reader *log);
 // Bytes that wait in the ring.
 uint64_t log_waiting(const struct log_reader *log, const struct books *books);

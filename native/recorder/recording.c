@@ -48,9 +48,9 @@ bool record_process(struct image *image) {
 
 // Ids that were counted and whose stack never came through the log: their totals are written all the same.
 static void note_orphans(struct image *image) {
-    const uint32_t *ids = (const uint32_t *)(const void *)image->ids.data;
+    const uint32_t *ids = rows_ids(&image->rows);
     uint64_t orphans = 0;
-    for (size_t i = 0; i < image->ids.len / 4; i++)
+    for (size_t i = 0; i < image->rows.count; i++)
         orphans += ids[i] >= HT_FIRST_STACK_ID && !log_knows(&image->log, ids[i]);
     if (!orphans || image->noted_orphans) return;
     image->noted_orphans = true;
@@ -58,16 +58,27 @@ static void note_orphans(struct image *image) {
                image->snapshots, (unsigned long)orphans);
 }
 
+static void put_sums(const struct image *image, struct ht_rec_packed *head) {
+    for (int a = 0; a < HT_ACCOUNTS; a++) {
+        head->in_use_bytes[a] = image->weights.accounts[a].in_use;
+        head->alloc_bytes[a] = image->weights.accounts[a].alloc_bytes;
+    }
+    head->low_bytes = head->high_bytes = head->in_use_bytes[HT_ACCOUNT_BLOCKS];
+}
+
 // The caller has drained the log: the stacks of what is counted here are in the capture.
 bool record_snapshot(struct image *image, uint16_t kind, struct moment at, uint16_t flags, uint32_t phases) {
-    struct ht_rec_snapshot head = {.number = image->snapshots + 1,
-                                   .kind = kind,
-                                   .flags = (uint16_t)(flags | (image->gap ? HT_SNAPF_GAP : 0)),
-                                   .realtime_ns = at.realtime_ns,
-                                   .boottime_ns = at.boottime_ns,
-                                   .interval = load_relaxed(&books_live(&image->books)->interval)};
-    bool good = encode_snapshot(&image->tally, phases, head, &image->ids, &image->payload) &&
-                writer_append(&image->writer, HT_REC_SNAPSHOT, &image->payload);
+    struct ht_rec_packed head = {.snapshot = {.number = image->snapshots + 1,
+                                              .kind = kind,
+                                              .flags = (uint16_t)(flags | (image->gap ? HT_SNAPF_GAP : 0)),
+                                              .realtime_ns = at.realtime_ns,
+                                              .boottime_ns = at.boottime_ns,
+                                              .interval = load_relaxed(&books_live(&image->books)->interval)}};
+    rows_take_dirty(&image->rows, &image->tally, phases);
+    bool good = !rows_failed(&image->rows) && weights_take(&image->weights, &image->rows);
+    put_sums(image, &head);
+    good = good && rows_encode(&image->rows, head, false, &image->payload) &&
+           writer_append(&image->writer, HT_REC_PACKED, &image->payload);
     image->gap = !good;
     if (!good) return false;
     tally_clean(&image->tally, phases);

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The recorder's parts that need no process: numbers, names, checksums, the bytes of snapshots and stacks, the writer.
-// links: recorder/util.c recorder/encode.c recorder/tally.c recorder/books_reader.c recorder/writer.c sys.c
+// clang-format off
+// links: recorder/util.c recorder/clock.c recorder/encode.c recorder/columns.c recorder/rows.c recorder/tally.c recorder/books_reader.c recorder/writer.c sys.c
+// clang-format on
 #define _GNU_SOURCE
+#include "../recorder/columns.h"
 #include "../recorder/encode.h"
+#include "../recorder/rows.h"
 #include "../recorder/writer.h"
 
 #include <assert.h>
@@ -94,6 +98,47 @@ static void test_stacks(void) {
     stack_batch_deinit(&batch);
 }
 
+static uint64_t random_word(uint64_t *state) {
+    *state ^= *state << 13, *state ^= *state >> 7, *state ^= *state << 17;
+    return *state;
+}
+
+// Numbers of every size come back, in about the bytes that they need; so do doubles.
+static void test_columns(void) {
+    enum { COUNT = 500 };
+    static uint64_t values[COUNT], back[COUNT];
+    uint64_t state = 88172645463325252u;
+    for (unsigned bits = 0; bits <= 64; bits++) {
+        for (int i = 0; i < COUNT; i++) values[i] = bits ? random_word(&state) >> (64 - bits) : 0;
+        values[bits] = random_word(&state); // one that does not fit
+        struct buf out = {0};
+        column_put(&out, values, COUNT);
+        assert(out.len % 8 == 0 && out.len <= 8 + (bits + 7) / 8 * COUNT + 24);
+        struct column_source source = {out.data, out.data + out.len}, cut = {out.data, out.data + out.len - 8};
+        assert(column_get(&source, back, COUNT) && source.at == source.end && !memcmp(values, back, sizeof back));
+        assert(!column_get(&cut, back, COUNT));
+        buf_deinit(&out);
+    }
+    for (int rounded = 0; rounded < 2; rounded++)
+        for (int zeros = 0; zeros < 2; zeros++) {
+            struct buf out = {0};
+            for (int i = 0; i < COUNT; i++) {
+                double value = zeros && i % 100 ? 0 : 1e20 / (i + 1);
+                memcpy(&values[i], &value, sizeof value);
+            }
+            column_put_doubles(&out, values, COUNT, rounded);
+            struct column_source source = {out.data, out.data + out.len};
+            assert(column_get_doubles(&source, back, COUNT) && source.at == source.end);
+            for (int i = 0; i < COUNT; i++) {
+                double was, is;
+                memcpy(&was, &values[i], sizeof was);
+                memcpy(&is, &back[i], sizeof is);
+                assert(rounded ? is >= was * (1 - 1e-7) && is <= was * (1 + 1e-7) : is == was);
+            }
+            buf_deinit(&out);
+        }
+}
+
 // Columns of each width, the sum of both phases, and nothing of what is clean.
 static void test_snapshot(void) {
     struct books books = {.mode = HT_MODE_EXACT, .group_count = 2, .lane_count = 1, .run_bytes = 4096, .pool_pages = 8};
@@ -103,23 +148,31 @@ static void test_snapshot(void) {
     tally.groups[0][1]->ids[2].counts[0] = 200;
     tally.groups[1][1]->ids[2].counts[0] = 100;
     tally.groups[0][1]->ids[2].counts[1] = 1ull << 40;
+    tally.groups[0][1]->ids[2].counts[3] = 1ull << 40;
     tally.groups[0][1]->dirty[0] = 1 << 2;
-    struct buf ids = {0}, payload = {0};
-    assert(encode_snapshot(&tally, PHASE_BOTH, (struct ht_rec_snapshot){.number = 5}, &ids, &payload));
+    struct rows rows = {0}, back = {0};
+    struct buf payload = {0};
+    struct ht_rec_packed head = {.snapshot = {.number = 5}};
+    rows_take_dirty(&rows, &tally, PHASE_BOTH);
+    assert(rows_encode(&rows, head, false, &payload));
     static const uint8_t columns[] = {1, 0, 0, 0, 0, 0, 0, 0, 130, 0, 0, 0, 0, 0, 0, 0, // ids
                                       2, 0, 0, 0, 0, 0, 0, 0, 44,  1, 0, 0, 0, 0, 0, 0, // 300
-                                      8, 0, 0, 0, 0, 0, 0, 0, 0,   0, 0, 0, 0, 1, 0, 0, // 2^40
-                                      1, 0, 0, 0, 0, 0, 0, 0, 0,   0, 0, 0, 0, 0, 0, 0,
-                                      1, 0, 0, 0, 0, 0, 0, 0, 0,   0, 0, 0, 0, 0, 0, 0};
-    struct ht_rec_snapshot head;
+                                      2, 0, 0, 0, 0, 0, 0, 0, 44,  1, 0, 0, 0, 0, 0, 0, // all of it in use
+                                      6, 0, 0, 0, 0, 0, 0, 0, 0,   0, 0, 0, 0, 1, 0, 0, // 2^40
+                                      0, 0, 0, 0, 0, 0, 0, 0};                          // none of them in use
     memcpy(&head, payload.data, sizeof head);
-    assert(head.number == 5 && head.columns == 5 && head.count == 1);
+    assert(head.snapshot.number == 5 && head.snapshot.columns == 5 && head.snapshot.count == 1);
     assert(payload.len == sizeof head + sizeof columns && !memcmp(payload.data + sizeof head, columns, sizeof columns));
+    assert(rows_decode(&back, payload.data, payload.len, 255, &head) && back.count == 1 && *rows_ids(&back) == 130);
+    assert(*rows_column(&back, ROW_ALLOC_BYTES) == 300 && *rows_column(&back, ROW_ALLOC_OBJECTS) == 1ull << 40);
+    assert(!rows_decode(&back, payload.data, payload.len, 129, &head) &&
+           !rows_decode(&back, payload.data, 103, 255, &head));
     tally_clean(&tally, PHASE_RUN);
-    assert(encode_snapshot(&tally, PHASE_BOTH, (struct ht_rec_snapshot){0}, &ids, &payload));
-    memcpy(&head, payload.data, sizeof head);
-    assert(head.count == 0 && payload.len == sizeof head + 5 * 8);
-    buf_deinit(&ids);
+    rows_take_dirty(&rows, &tally, PHASE_BOTH);
+    assert(rows_encode(&rows, head, false, &payload) && payload.len == sizeof head + 5 * 8);
+    assert(rows_decode(&back, payload.data, payload.len, 255, &head) && back.count == 0);
+    rows_deinit(&rows);
+    rows_deinit(&back);
     buf_deinit(&payload);
     tally_deinit(&tally);
 }
@@ -147,6 +200,7 @@ int main(void) {
     test_checksum();
     test_names();
     test_stacks();
+    test_columns();
     test_snapshot();
     test_writer();
     puts("ok");

@@ -106,6 +106,25 @@ def encode_column(values: Sequence[int | float], width: int | None = None) -> by
     return bytes([width]) + bytes(7) + raw + bytes(-len(raw) % 8)
 
 
+def encode_packed(values: Sequence[int | float], width: int) -> bytes:
+    """A column of a PACKED record with so many bytes for a value; those that do not fit are exceptions."""
+    as_float, as_word = ("<f", "<I") if width == 4 else ("<d", "<Q")
+    words = [struct.unpack(as_word, struct.pack(as_float, v))[0] if isinstance(v, float) else v for v in values]
+    large = [row for row, word in enumerate(words) if word >= 1 << 8 * width]
+    narrow = b"".join((0 if row in large else word).to_bytes(width, "little") for row, word in enumerate(words))
+    rows = b"".join(struct.pack("<I", row) for row in large)
+    head = fmt.COLUMN.pack(width=width, exceptions=len(large))
+    body = b"".join(part + bytes(-len(part) % 8) for part in (narrow, rows))
+    return head + body + b"".join(struct.pack("<Q", words[row]) for row in large)
+
+
+def in_use(allocated: float, freed: float) -> float:
+    """What a PACKED record says beside what was allocated."""
+    if isinstance(allocated, float):
+        return max(allocated - freed, 0.0)
+    return int(allocated) - int(freed) & 2**64 - 1
+
+
 class CaptureBuilder:
     """Collects records. Times advance by `step_s` with each snapshot unless `at_s` says otherwise."""
 
@@ -208,6 +227,44 @@ class CaptureBuilder:
         )
         columns = [ids] + [[getattr(counters[stack_id], name) for stack_id in ids] for name in names]
         return self.raw("SNAPSHOT", head + b"".join(encode_column(column) for column in columns))
+
+    def packed(
+        self,
+        kind: str,
+        counters: Mapping[int, Counter],
+        *,
+        width: int = 2,
+        thinned: int = 0,
+        flags: int = 0,
+        sums: tuple[int, int, int, int] = (0, 0, 0, 0),
+        low_high: tuple[int, int] = (0, 0),
+    ) -> CaptureBuilder:
+        """A snapshot as PACKED, `thinned` of those before it taken out; `sums` are in use and allocated, twice."""
+        self.number += 1 + thinned
+        self.now_s += self.step_s * (1 + thinned)
+        ids = sorted(counters)
+        columns: list[Sequence[int | float]] = [[after - before for before, after in zip([0, *ids], ids, strict=False)]]
+        for pair in ("bytes", "objects", "variance", "samples")[: 2 if self.mode == "exact" else 4]:
+            both = [(getattr(counters[i], f"alloc_{pair}"), getattr(counters[i], f"free_{pair}")) for i in ids]
+            columns += [[pair[0] for pair in both], [in_use(*pair) for pair in both]]
+        head = fmt.SNAPSHOT.pack(
+            number=self.number,
+            kind=KINDS[kind],
+            flags=flags,
+            realtime_ns=REALTIME + round(self.now_s * 1e9),
+            boottime_ns=BOOTTIME + round(self.now_s * 1e9),
+            interval=1 if self.mode == "exact" else 1 << 19,
+            columns=len(columns),
+            count=len(ids),
+        )
+        low, high = low_high
+        whole = fmt.PACKED.pack(
+            snapshot=head, thinned=thinned, in_use_bytes=sums[:2], alloc_bytes=sums[2:], low_bytes=low, high_bytes=high
+        )
+        doubles = width if width in (0, 4) else 8
+        widths = [doubles if index in (5, 6) else width for index in range(len(columns))]
+        body = b"".join(encode_packed(column, wide) for column, wide in zip(columns, widths, strict=True))
+        return self.raw("PACKED", whole + body)
 
     def memory(self, figures: Mapping[int, int], *, snapshot: int | None = None) -> CaptureBuilder:
         head = fmt.MEMORY.pack(snapshot=self.number if snapshot is None else snapshot, count=len(figures))

@@ -35,6 +35,7 @@ def every_kind() -> CaptureBuilder:
     capture.unload(2)
     capture.snapshot("start", {})
     capture.snapshot("time", {3: Counter(1, 65536), 16: Counter(300, 65536, 2**40, 7, 1.5, 0.25, 9, 8)}, flags=1)
+    capture.packed("time", {16: Counter(400, 65537, 2**40, 8, 2.5, 0.25, 9, 8)}, thinned=3, sums=(5, 6, 7, 8))
     capture.memory({102: 2**40, 302: 2**64 - 1, 999: 5})
     capture.agent(losses={"nested": 4, "depth": 2}, bad_options=5)
     capture.note(2, "disk full")
@@ -59,11 +60,23 @@ def test_reads_back_every_record():
     assert stacks.ids.tolist() == [16, 18, 17] and stacks.flags.tolist() == [0, 3, 0]
     assert [stacks.addresses(row) for row in range(3)] == [[0x1111, 0x2222], [0x1112, 0x2222], [0x2222]]
     assert of(recording, UnloadRecord)[0].module == 2
-    start, snapshot = of(recording, SnapshotRecord)
+    start, snapshot, packed = of(recording, SnapshotRecord)
     assert (start.kind, len(start.ids)) == ("start", 0)
     assert snapshot.ids.tolist() == [3, 16] and snapshot.sampled and snapshot.flags == fmt.SNAPSHOT_LATE
     assert snapshot.columns["free_bytes"].tolist() == [0, 2**40]
     assert snapshot.columns["alloc_variance"].tolist() == [0.0, 1.5]
+    assert (packed.number, packed.thinned, packed.ids.tolist()) == (6, 3, [16]) and packed.sampled
+    assert {name: column.tolist() for name, column in packed.columns.items()} == {
+        "alloc_bytes": [400],
+        "alloc_objects": [65537],
+        "free_bytes": [2**40],
+        "free_objects": [8],
+        "alloc_variance": [2.5],
+        "free_variance": [0.25],
+        "alloc_samples": [9],
+        "free_samples": [8],
+    }
+    assert packed.sums.in_use_bytes == (5, 6) and packed.sums.alloc_bytes == (7, 8)
     figures = of(recording, MemoryRecord)[0].figures
     assert [(figure.key, figure.value) for figure in figures] == [(102, 2**40), (302, 2**64 - 1), (999, 5)]
     agent = of(recording, AgentRecord)[0]
@@ -140,10 +153,12 @@ def test_no_capture_is_named(head, name):
 
 def test_another_version_is_refused():
     data = bytearray(every_kind().data())
-    data[8] = 2
+    data[8] = 1
+    assert read(bytes(data)).complete, "an older one is read"
+    data[8] = 3
     with pytest.raises(InputError) as caught:
         read(bytes(data))
-    assert caught.value.offset == 8 and "version 2" in str(caught.value)
+    assert caught.value.offset == 8 and "version 3" in str(caught.value)
 
 
 def test_a_file_cut_inside_its_header():
@@ -194,7 +209,8 @@ HOSTILE = {
     "a short END": ("END", b""),
     "a short UNLOAD": ("UNLOAD", b"\1"),
     "type 0": (0, b"x"),
-    "type 10": (10, b"x"),
+    "type 99": (99, b"x"),
+    "PACKED too short": (10, b"x"),
 }
 
 
@@ -216,7 +232,7 @@ def test_a_forest_of_false_marks_ends():
     begun = time.monotonic()
     recording = read(data)
     assert time.monotonic() - begun < 5
-    assert "false record marks" in recording.damage[-1].found and len(recording.records) == 11
+    assert "false record marks" in recording.damage[-1].found and len(recording.records) == 12
 
 
 def test_damage_without_end_is_summed_up():
@@ -229,7 +245,7 @@ def test_header_size_that_lies_is_damage_and_not_believed():
     data = bytearray(every_kind().data())
     data[12] = 64
     recording = read(bytes(data))
-    assert [damage.offset for damage in recording.damage] == [12] and len(recording.records) == 11
+    assert [damage.offset for damage in recording.damage] == [12] and len(recording.records) == 12
 
 
 def test_texts_that_are_not_utf8_are_shown():

@@ -3,8 +3,8 @@
 
 A snapshot holds the totals of the stacks that changed since the one before. Here these entries are brought into the
 order (stack, moment), once, by a sort in linear time; then the state at a moment is the last entry of each stack up to
-there, and what happened between two moments is a difference of neighbours. The columns stay as wide as they were written
-until one is asked for.
+there, and what happened between two moments is a difference of neighbours. The columns stay as wide as they were
+written until one is asked for.
 """
 
 from collections.abc import Sequence

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from heaptide.capture import format as fmt
+from heaptide.capture.format import SnapshotKind
+from heaptide.capture.packed import decode_columns
 from heaptide.capture.records import (
     AgentRecord,
     EndRecord,
@@ -19,6 +21,7 @@ from heaptide.capture.records import (
     ProgramHeader,
     Record,
     SnapshotRecord,
+    Sums,
     UnloadRecord,
 )
 from heaptide.capture.stacks import Malformed, decode_stacks
@@ -95,17 +98,10 @@ def decode_unload(payload: memoryview, offset: int) -> UnloadRecord:
 def decode_snapshot(payload: memoryview, offset: int) -> SnapshotRecord:
     """SNAPSHOT. The columns are views into the payload where that is possible."""
     fields = _head(fmt.SNAPSHOT, payload)
-    count, width = fields.pop("count"), fields.pop("columns")
-    names = {1 + len(fmt.EXACT_COLUMNS): fmt.EXACT_COLUMNS, 1 + len(fmt.SAMPLED_COLUMNS): fmt.SAMPLED_COLUMNS}.get(
-        width
-    )
-    if names is None:
-        raise Malformed("5 columns (exact) or 9 (sampled)", str(width))
+    count, names, kind = snapshot_head(fields)
+    width = 1 + len(names)
     if count * width > len(payload):
         raise Malformed(f"{width} columns of at most {len(payload) // width} values", f"{count} values")
-    kind = fmt.SNAPSHOT_KINDS.get(fields.pop("kind"))
-    if kind is None or fields["number"] < 1:
-        raise Malformed("a snapshot of a known kind, numbered from 1", f"kind {kind}, number {fields['number']}")
     position, ids = _column("ids", payload, fmt.SNAPSHOT.size, count)
     columns: dict[str, npt.NDArray[Any]] = {}
     for name in names:
@@ -143,6 +139,32 @@ def _variances(name: str, raw: memoryview, width: int) -> npt.NDArray[np.float64
     if not np.isfinite(values).all() or (values < 0).any():
         raise Malformed(f"finite values of column {name}, not below zero", "others")
     return values
+
+
+def decode_packed(payload: memoryview, offset: int) -> SnapshotRecord:
+    """PACKED: a snapshot as well."""
+    packed = _head(fmt.PACKED, payload)
+    fields = _head(fmt.SNAPSHOT, memoryview(packed["snapshot"]))
+    count, names, kind = snapshot_head(fields)
+    ids, columns = decode_columns(payload[fmt.PACKED.size :], count, names)
+    sums = Sums(packed["in_use_bytes"], packed["alloc_bytes"], packed["low_bytes"], packed["high_bytes"])
+    return SnapshotRecord(
+        offset=offset, kind=kind, ids=ids, columns=columns, thinned=packed["thinned"], sums=sums, **fields
+    )
+
+
+def snapshot_head(fields: dict[str, Any]) -> tuple[int, tuple[str, ...], SnapshotKind]:
+    """How many rows, which columns, what kind; taken out of the fields."""
+    count, width = fields.pop("count"), fields.pop("columns")
+    names = {1 + len(fmt.EXACT_COLUMNS): fmt.EXACT_COLUMNS, 1 + len(fmt.SAMPLED_COLUMNS): fmt.SAMPLED_COLUMNS}.get(
+        width
+    )
+    if names is None:
+        raise Malformed("5 columns (exact) or 9 (sampled)", str(width))
+    kind = fmt.SNAPSHOT_KINDS.get(fields.pop("kind"))
+    if kind is None or fields["number"] < 1:
+        raise Malformed("a snapshot of a known kind, numbered from 1", f"kind {kind}, number {fields['number']}")
+    return count, names, kind
 
 
 def decode_memory(payload: memoryview, offset: int) -> MemoryRecord:
@@ -184,4 +206,5 @@ DECODERS: dict[int, Callable[[memoryview, int], Record]] = {
     fmt.REC_AGENT: decode_agent,
     fmt.REC_NOTE: decode_note,
     fmt.REC_END: decode_end,
+    fmt.REC_PACKED: decode_packed,
 }

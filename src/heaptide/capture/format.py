@@ -8,7 +8,8 @@ import struct
 from typing import Any, Final, Literal
 
 MAGIC: Final = b"HEAPTIDE"
-VERSION: Final = 1
+VERSION: Final = 2
+"""The newest; every older one is read as well."""
 MARK: Final = b"TIDE"
 MAX_RECORD: Final = 256 << 20
 MAX_DEPTH: Final = 1024
@@ -25,7 +26,10 @@ REC_MEMORY: Final = 6
 REC_AGENT: Final = 7
 REC_NOTE: Final = 8
 REC_END: Final = 9
-RECORD_NAMES: Final = ("", "PROCESS", "MODULE", "UNLOAD", "STACKS", "SNAPSHOT", "MEMORY", "AGENT", "NOTE", "END")
+REC_PACKED: Final = 10
+RECORD_NAMES: Final = (
+    *("", "PROCESS", "MODULE", "UNLOAD", "STACKS", "SNAPSHOT", "MEMORY", "AGENT", "NOTE", "END", "PACKED"),
+)
 
 MODE_SAMPLED: Final = 1
 MODE_EXACT: Final = 2
@@ -53,6 +57,7 @@ SNAPSHOT_KINDS: Final[dict[int, SnapshotKind]] = {
 SNAPSHOT_LATE: Final = 1
 SNAPSHOT_KILLED: Final = 2
 SNAPSHOT_GAP: Final = 4
+SNAPSHOT_PARTIAL: Final = 8
 
 END_UNKNOWN: Final = 0
 END_EXITED: Final = 1
@@ -196,6 +201,11 @@ SNAPSHOT: Final = Layout(
     "ht_rec_snapshot",
     "number:I kind:H flags:H realtime_ns:Q boottime_ns:Q interval:Q columns:I reserved:I count:Q",
 )
+COLUMN: Final = Layout("ht_column", "width:B zero:3B exceptions:I")
+PACKED: Final = Layout(
+    "ht_rec_packed",
+    "snapshot:48s thinned:I reserved:I in_use_bytes:2Q alloc_bytes:2Q low_bytes:Q high_bytes:Q",
+)
 MEMORY: Final = Layout("ht_rec_memory", "snapshot:I count:I")
 FIGURE: Final = Layout("ht_rec_figure", "key:I id:I boottime_ns:Q value:Q")
 AGENT: Final = Layout(
@@ -216,6 +226,8 @@ STRUCTS: Final[dict[str, tuple[int, dict[str, int]]]] = {
         UNLOAD,
         STACKS,
         SNAPSHOT,
+        COLUMN,
+        PACKED,
         MEMORY,
         FIGURE,
         AGENT,

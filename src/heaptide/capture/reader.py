@@ -122,11 +122,11 @@ def _file_header(view: memoryview, path: str) -> tuple[FileHeader, list[Damage]]
             hint="the capture was cut before its first record",
         )
     fields = fmt.FILE_HEADER.unpack(view)
-    if fields["version"] != fmt.VERSION:
+    if not 1 <= fields["version"] <= fmt.VERSION:
         raise InputError(
             path,
             fmt.FILE_HEADER.offsets["version"],
-            f"a capture of format version {fmt.VERSION}",
+            f"a capture of format version 1 to {fmt.VERSION}",
             found=f"version {fields['version']}",
             hint="a newer heaptide wrote it: upgrade to read it, or the byte is damaged",
         )

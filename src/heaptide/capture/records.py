@@ -110,6 +110,18 @@ class StacksRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Sums:
+    """Over all stacks at a snapshot, in bytes: of blocks, of mappings."""
+
+    in_use_bytes: tuple[int, int]
+    alloc_bytes: tuple[int, int]
+    low_bytes: int
+    """Least in use, blocks, at any snapshot since the one before in the file."""
+    high_bytes: int
+    """The most."""
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotRecord:
     """The counters that changed since the snapshot before, as totals since recording began."""
 
@@ -124,6 +136,10 @@ class SnapshotRecord:
     """Ascending, each once."""
     columns: Mapping[str, npt.NDArray[Any]]
     """By the names of format.EXACT_COLUMNS or SAMPLED_COLUMNS: unsigned, as wide as written; variances float64."""
+    thinned: int = 0
+    """So many snapshots before this one were taken out of the file to keep to its budget."""
+    sums: Sums | None = None
+    """Where the writer said them."""
 
     @property
     def sampled(self) -> bool:
