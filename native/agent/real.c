@@ -73,6 +73,15 @@ static void *boot_memalign(size_t alignment, size_t n) {
 }
 static void *boot_valloc(size_t n) { return must_use_arena() ? arena_take(4096, n) : ht_real.valloc(n); }
 static void *boot_pvalloc(size_t n) { return must_use_arena() ? arena_take(4096, n) : ht_real.pvalloc(n); }
+static char *boot_strndup(const char *text, size_t most) {
+    if (!must_use_arena()) return ht_real.strndup(text, most);
+    size_t length = strnlen(text, most);
+    char *copy = arena_take(16, length + 1); // never used before: it ends with zero
+    return copy ? memcpy(copy, text, length) : NULL;
+}
+static char *boot_strdup(const char *text) {
+    return must_use_arena() ? boot_strndup(text, SIZE_MAX) : ht_real.strdup(text);
+}
 static size_t boot_usable(void *p) { return must_use_arena() ? ht_bootstrap_usable(p) : ht_real.malloc_usable_size(p); }
 
 struct ht_real ht_real = {
@@ -86,6 +95,8 @@ struct ht_real ht_real = {
     .valloc = boot_valloc,
     .pvalloc = boot_pvalloc,
     .malloc_usable_size = boot_usable,
+    .strdup = boot_strdup,
+    .strndup = boot_strndup,
 };
 
 static const void *object_of(const void *function) {
@@ -97,7 +108,7 @@ static bool is_in_libc(const void *function) { // gnu_get_libc_version is in lib
     return object_of(function) == object_of(dlsym(RTLD_NEXT, "gnu_get_libc_version"));
 }
 
-bool ht_real_is_libc_reallocarray;
+bool ht_real_is_libc_reallocarray, ht_real_has_strdup;
 
 // A function that even the C library lacks cannot have been called by its callers either; NULL says so.
 void ht_real_init(void) {
@@ -117,7 +128,12 @@ void ht_real_init(void) {
     next.malloc_usable_size = dlsym(RTLD_NEXT, "malloc_usable_size");
     next.free_sized = dlsym(RTLD_NEXT, "free_sized");
     next.free_aligned_sized = dlsym(RTLD_NEXT, "free_aligned_sized");
+    next.strdup = dlsym(RTLD_NEXT, "strdup");
+    next.strndup = dlsym(RTLD_NEXT, "strndup");
     ht_real = next;
+    ht_real_has_strdup =
+        !is_in_libc((const void *)(uintptr_t)next.malloc) &&
+        object_of((const void *)(uintptr_t)next.strdup) == object_of((const void *)(uintptr_t)next.malloc);
     ht_real_is_libc_reallocarray = next.reallocarray && is_in_libc((const void *)(uintptr_t)next.reallocarray);
     resolved = true;
     resolving = false;

@@ -20,10 +20,13 @@ struct ht_real {
     size_t (*malloc_usable_size)(void *);
     void (*free_sized)(void *, size_t);                 // NULL before glibc 2.43
     void (*free_aligned_sized)(void *, size_t, size_t); // likewise
+    char *(*strdup)(const char *);
+    char *(*strndup)(const char *, size_t);
 };
 extern struct ht_real ht_real;
 
 extern bool ht_real_is_libc_reallocarray; // the next reallocarray is the C library's
+extern bool ht_real_has_strdup;           // the next allocator brings its own, which does not come back through malloc
 
 void ht_real_init(void);
 
