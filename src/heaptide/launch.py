@@ -217,12 +217,13 @@ def allocator_path(name: str) -> Path:
 
 
 def _library_folders() -> Iterator[Path]:
-    """Where the dynamic loader looks, in its order: LD_LIBRARY_PATH, ld.so.conf, the standard ones."""
+    """Where the loader looks, in its order: LD_LIBRARY_PATH, ld.so.conf, the standard ones. Then those of cmeel on PyPI."""
     yield from (Path(part) for part in os.environ.get("LD_LIBRARY_PATH", "").split(":") if part)
     yield from _configured_folders(Path("/etc/ld.so.conf"), depth=0)
     machine = os.uname().machine
     for root in ("/usr/local/lib", "/lib", "/usr/lib"):
         yield from (Path(root, f"{machine}-linux-gnu"), Path(root), Path(f"{root}64"))
+    yield from (Path(part, "cmeel.prefix", "lib") for part in sys.path if part.endswith("-packages"))
 
 
 def _configured_folders(path: Path, depth: int) -> Iterator[Path]:

@@ -8,6 +8,8 @@ function that is in it must be equal. Functions that are in no account (main, li
 from __future__ import annotations
 
 import re
+import sys
+import sysconfig
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -15,8 +17,10 @@ from pathlib import Path
 import pytest
 
 import heaptide
-from heaptide import capture
+from heaptide import capture, launch
+from heaptide._errors import LaunchError
 from heaptide.analysis.site import site_of
+from heaptide.capture.records import ModuleRecord
 from heaptide.model import Profile, Series, Snapshot
 from tests.programs import build as programs
 
@@ -52,16 +56,20 @@ def _by_site(profile: Profile) -> dict[str, programs.Counts]:
 
 
 def _record(
-    name: str, folder: Path, recorder: Path, flags: tuple[str, ...] = ("-O2",), arguments: tuple[str, ...] = ()
+    name: str,
+    folder: Path,
+    *wrapper: str | Path,
+    flags: tuple[str, ...] = ("-O2",),
+    arguments: tuple[str, ...] = (),
 ) -> tuple[Series, programs.Outcome]:
+    """Run a program behind the words of `wrapper`: the recorder, or `heaptide run` with its options."""
     if programs.compiler(name) is None:
         pytest.skip(f"no compiler for {programs.source(name).name}")
-    output = folder / "{name}.{pid}.tide"
     outcome = programs.run(
         programs.build(name, *flags),
         *arguments,
         truth=folder / "truth",
-        wrapper=[str(recorder), "--exact", "-o", str(output), "--"],
+        wrapper=[*map(str, wrapper), "--exact", "-o", str(folder / "{name}.{pid}.tide"), "--"],
     )
     return heaptide.open(_finished(folder)), outcome
 
@@ -82,13 +90,57 @@ def _compare(series: Series, kind: str, truth: dict[str, programs.Counts]) -> No
 @pytest.mark.parametrize("flag", ["-O0", "-O2"])
 @pytest.mark.parametrize("name", programs.NAMES)
 def test_exact_to_the_byte(name: str, flag: str, tmp_path: Path, agent: Path, recorder: Path) -> None:
-    series, outcome = _record(name, tmp_path, recorder, (flag,))
+    series, outcome = _record(name, tmp_path, recorder, flags=(flag,))
     assert outcome.status == -programs.SIGNALLED.get(name, 0)
     assert outcome.stdout == b"" and outcome.stderr == b"", "the tool spoke in its host"
+    _compare_both(name, series, outcome)
+
+
+def _compare_both(name: str, series: Series, outcome: programs.Outcome) -> None:
     assert series.mode == "exact"
     if name not in NO_SHUTDOWN:
         _compare(series, "shutdown", outcome.truth.end)
     _compare(series, "exit", outcome.truth.exit)
+
+
+def _library(allocator: str) -> str:
+    """What `--allocator` is given: a name, or for PyPI's mimalloc its path; skips where it is not installed."""
+    if allocator == "cmeel-mimalloc":
+        found = sorted(Path(sysconfig.get_path("purelib")).glob("cmeel.prefix/lib/libmimalloc.so.*"))
+        return str(found[0]) if found else pytest.skip("cmeel-mimalloc is not installed (pip install heaptide[test])")
+    try:
+        launch.allocator_path(allocator)
+    except LaunchError as missing:
+        pytest.skip(f"{missing} (tests/system-packages.txt)")
+    return allocator
+
+
+ALLOCATORS = ("tcmalloc", "jemalloc", "mimalloc", "cmeel-mimalloc")
+UNFIT = {
+    ("entry_points", "jemalloc"),  # has no pvalloc, and cannot free the C library's
+    ("cxx_throws", "mimalloc"),  # its operator new aborts where it should throw
+    ("cxx_throws", "cmeel-mimalloc"),
+}
+"""Programs that do not run over an allocator, without us either."""
+
+
+@pytest.mark.parametrize(
+    ("name", "allocator"),
+    [(name, over) for over in ALLOCATORS for name in programs.NAMES if (name, over) not in UNFIT],
+)
+def test_exact_over_other_allocators(name: str, allocator: str, tmp_path: Path, agent: Path, recorder: Path) -> None:
+    """`heaptide run --allocator`: the same program, the same numbers, whoever hands out the blocks."""
+    run = [sys.executable, "-m", "heaptide", "run", "--allocator", _library(allocator)]
+    series, outcome = _record(name, tmp_path, *run)
+    assert outcome.status == (128 + programs.SIGNALLED[name] if name in programs.SIGNALLED else 0)
+    paths = {Path(module.path).name for module in _modules(tmp_path) if module.flags & capture.format.MODULE_ALLOCATOR}
+    assert [path for path in paths if allocator.removeprefix("cmeel-") in path], f"the blocks came from {paths}"
+    _compare_both(name, series, outcome)
+
+
+def _modules(folder: Path) -> list[ModuleRecord]:
+    records = capture.read(_finished(folder).read_bytes()).records
+    return [record for record in records if isinstance(record, ModuleRecord)]
 
 
 def test_shutdown_through_exit(tmp_path: Path, agent: Path, recorder: Path) -> None:
