@@ -58,15 +58,25 @@ def open_series(path: str | None, search: Sequence[str] = (), program: str | Non
     return series
 
 
-def choose(path: str | None, at: str, base: str | None, search: Sequence[str] = (), *, mapped: bool = False) -> Chosen:
+def choose(
+    path: str | None,
+    at: str,
+    base: str | None,
+    search: Sequence[str] = (),
+    *,
+    mapped: bool = False,
+    program: str | None = None,
+) -> Chosen:
     """The profile that the options ask for; with `mapped` that of what the program mapped itself.
+
+    ``program``: the executable of a foreign file, where it no longer stands at its recorded path.
 
     Raises:
         InputError: a file cannot be read at all, or not one snapshot of it.
         UsageError: a moment makes no sense.
         NothingToShow: the recording holds no snapshot.
     """
-    series = _account(open_series(path, search), mapped)
+    series = _account(open_series(path, search, program), mapped)
     moment = series.moment(at)
     profile = series.at(moment)
     if base is None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "traces": "Show every stack with its values.",
     "graph": "Draw the call graph.",
     "ledger": "Show where the resident memory is.",
+    "convert": "Write a capture or another tool's profile in another format.",
     "pprof": "Answer as the pprof tool does, by its old options.",
     "doctor": "Say what would stop a good profile, and how to mend it.",
     "demo": "Build and run a small leaking server, then find its leak.",

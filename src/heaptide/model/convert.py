@@ -31,12 +31,12 @@ def stack_table(columns: Columns, vaddr: Addresses, files: Sequence[str]) -> Sta
         of_location += [index.setdefault(frame, len(index)) for frame in frames]
         bounds.append(bounds[-1] + len(frames))
         assert len(bounds) == row + 2
-    flat, start = _expanded(columns, np.array(of_location, np.int64), np.array(bounds, np.int64))
+    flat, start = expanded(columns, np.array(of_location, np.int64), np.array(bounds, np.int64))
     every = flat.tolist()
     return StackTable(list(index), [tuple(every[first:end]) for first, end in pairwise(start.tolist())])
 
 
-def _expanded(columns: Columns, of_location: Ints, bounds: Ints) -> tuple[Ints, Ints]:
+def expanded(columns: Columns, of_location: Ints, bounds: Ints) -> tuple[Ints, Ints]:
     """Stacks of locations as stacks of what these hold: the flat array, and where each stack begins in it."""
     length = np.diff(bounds)[columns.stack]
     ends = np.concatenate((np.zeros(1, np.int64), np.cumsum(length)))
