@@ -84,21 +84,21 @@ struct ht_sampled_counter {
 };
 _Static_assert(sizeof(struct ht_sampled_counter) == 64, "layout");
 
-enum ht_loss {                 // uint64_t losses[HT_LOSS_COUNT] in the header: events, monotone
-    HT_LOSS_LOG_FULL,          // new stacks that found the log full
-    HT_LOSS_NESTED,            // stack captures skipped inside a signal handler
-    HT_LOSS_TABLE_FULL,        // new stacks beyond max_ids
-    HT_LOSS_POOL_FULL,         // operations counted under HT_ID_POOL_FULL
-    HT_LOSS_LIVE_FULL,         // blocks counted as allocated whose free cannot be recognised (exact: at the cap)
-    HT_LOSS_SAMPLE_TABLE_FULL, // samples dropped because the table of live samples was full
-    HT_LOSS_NO_MEMORY,         // mmap or populate failed
-    HT_LOSS_UNKNOWN_FREE,      // exact: frees of blocks that were not recorded (allocated before recording began)
-    HT_LOSS_UNKNOWN_FREE_BYTES,
-    HT_LOSS_DEPTH,        // stacks cut at HT_MAX_DEPTH
-    HT_LOSS_UNWIND_GUESS, // frames found by a frame-pointer step because there was no unwind information
-    HT_LOSS_FORK,         // fork children that could not be followed
-    HT_LOSS_OPTION,       // environment values that could not be read or were clamped (bits: header.bad_options)
-    HT_LOSS_MAPPING,      // mappings that could not be recorded
+enum ht_loss {                  // uint64_t losses[HT_LOSS_COUNT] in the header: events, monotone
+    HT_LOSS_LOG_FULL,           // new stacks that found the log full
+    HT_LOSS_NESTED,             // stack captures skipped inside a signal handler
+    HT_LOSS_TABLE_FULL,         // new stacks beyond max_ids
+    HT_LOSS_POOL_FULL,          // operations counted under HT_ID_POOL_FULL
+    HT_LOSS_LIVE_FULL,          // blocks counted as allocated whose free cannot be recognised (exact: at the cap)
+    HT_LOSS_SAMPLE_TABLE_FULL,  // samples dropped because the table of live samples was full
+    HT_LOSS_NO_MEMORY,          // mmap or populate failed
+    HT_LOSS_UNKNOWN_FREE,       // exact: frees of blocks that were not recorded (allocated before recording began)
+    HT_LOSS_UNKNOWN_FREE_BYTES, // usable, over glibc; elsewhere it stays 0
+    HT_LOSS_DEPTH,              // stacks cut at HT_MAX_DEPTH
+    HT_LOSS_UNWIND_GUESS,       // frames found by a frame-pointer step because there was no unwind information
+    HT_LOSS_MISSED_FREE,        // blocks whose free went past us: counted as freed when their address came again
+    HT_LOSS_OPTION,             // environment values that could not be read or were clamped (bits: header.bad_options)
+    HT_LOSS_MAPPING,            // mappings that could not be recorded
     HT_LOSS_COUNT = 32,
 };
 

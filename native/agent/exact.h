@@ -35,7 +35,7 @@ static inline bool ht_exact_alloc(struct ht_books *b, struct ht_thread *t, const
     if (ht_unlikely(!ht_exact_can(t))) return false;
     struct ht_lane *lane = t->lane;
     uint32_t *entry = ht_map_entry(block), page = ht_lane_groups(lane)[id >> HT_GROUP_SHIFT];
-    if (ht_unlikely(!entry || !page)) return false;
+    if (ht_unlikely(!entry || !page || *entry)) return false; // something there still: its free went past us
     size_t slack = ht_map_usable(block) - size;
     if (ht_unlikely(slack >= HT_SLACK_ODD)) return false;
     struct ht_counter *c = ht_exact_counter(b, page, ht_exact_begin(b, t, lane), id);

@@ -5,6 +5,7 @@
 
 #include "books.h"
 #include "page_map.h"
+#include "thin.h"
 
 uint8_t ht_filter[1 << HT_FILTER_BITS];
 size_t ht_live_least_request;
@@ -57,41 +58,36 @@ static bool map_put(uint64_t address, const struct ht_block *what) {
     void *leaf = leaf_of(address, true);
     if (!leaf || what->id > HT_MAP_ID_MASK) return false;
     if (ht_page_map.wide) {
-        bool fits = what->size >> (64 - HT_MAP_ID_BITS) == 0;
-        if (fits) ((uint64_t *)leaf)[entry_index(address)] = what->size << HT_MAP_ID_BITS | what->id;
+        bool fits = what->bytes >> (64 - HT_MAP_ID_BITS) == 0;
+        if (fits) ((uint64_t *)leaf)[entry_index(address)] = what->bytes << HT_MAP_ID_BITS | what->id;
         return fits;
     }
     uint32_t *entry = (uint32_t *)leaf + entry_index(address);
-    size_t slack = usable(address) - what->size;
+    size_t slack = usable(address) - what->bytes;
     if (slack >= HT_SLACK_ODD) return put_odd(entry, address, what);
     *entry = (uint32_t)slack << HT_MAP_ID_BITS | what->id;
     return true;
 }
 
-static bool map_find(uint64_t address, struct ht_block *ret) {
-    void *leaf = leaf_of(address, false);
-    if (!leaf) return false;
-    if (ht_page_map.wide) {
-        uint64_t entry = ((uint64_t *)leaf)[entry_index(address)];
-        *ret = (struct ht_block){.size = entry >> HT_MAP_ID_BITS, .id = (uint32_t)entry & HT_MAP_ID_MASK};
-        return entry != 0;
-    }
-    uint32_t entry = ((uint32_t *)leaf)[entry_index(address)], slack = entry >> HT_MAP_ID_BITS;
-    if (slack == HT_SLACK_ODD) return ht_table_find(&odd, address, ret);
-    if (entry) *ret = (struct ht_block){.size = usable(address) - slack, .id = entry & HT_MAP_ID_MASK};
-    return entry != 0;
+static struct ht_block exact_block(uint64_t bytes, uint64_t id) {
+    return (struct ht_block){.bytes = bytes, .objects = 1, .id = (uint32_t)id & HT_MAP_ID_MASK};
 }
 
-static void map_remove(uint64_t address) {
+static enum ht_taken map_take(uint64_t address, struct ht_block *ret) {
     void *leaf = leaf_of(address, false);
-    if (!leaf) return;
+    if (!leaf) return HT_TAKEN_NOTHING;
     if (ht_page_map.wide) {
-        ((uint64_t *)leaf)[entry_index(address)] = 0;
-        return;
+        uint64_t *wide = (uint64_t *)leaf + entry_index(address), entry = *wide;
+        *wide = 0;
+        *ret = exact_block(entry >> HT_MAP_ID_BITS, entry);
+        return entry ? HT_TAKEN : HT_TAKEN_NOTHING;
     }
-    uint32_t *entry = (uint32_t *)leaf + entry_index(address);
-    if (*entry >> HT_MAP_ID_BITS == HT_SLACK_ODD) ht_table_remove(&odd, address);
-    *entry = 0;
+    uint32_t *narrow = (uint32_t *)leaf + entry_index(address), entry = *narrow, slack = entry >> HT_MAP_ID_BITS;
+    if (!entry) return HT_TAKEN_NOTHING;
+    *narrow = 0;
+    if (slack == HT_SLACK_ODD) return ht_table_take(&odd, address, ret);
+    *ret = exact_block(usable(address) - slack, entry);
+    return HT_TAKEN;
 }
 
 static void empty_leaves(void) {
@@ -130,14 +126,33 @@ static bool map_init(void) {
 
 // ---- Sampled: a table ---------------------------------------------------------------------------------------------------
 
-enum { SAMPLED_BITS = 16, FILTER_FULL = 255 };
-static struct ht_table sampled;
+enum { FILTER_FULL = 255 };
+struct ht_table ht_live_samples;
+uint64_t ht_live_sample_count;
 
 static void filter_add(uint8_t *count, int change) {
     uint8_t old = __atomic_load_n(count, __ATOMIC_RELAXED);
     while (old != FILTER_FULL && !__atomic_compare_exchange_n(count, &old, (uint8_t)(old + change), true,
                                                               __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
+}
+
+void ht_live_sample_gone(uint64_t address) {
+    __atomic_fetch_sub(&ht_live_sample_count, 1, __ATOMIC_RELAXED);
+    filter_add(ht_filter_of((const void *)(uintptr_t)address), -1);
+}
+
+static bool sample_put(uint64_t address, const struct ht_block *what) {
+    if (!ht_table_put(&ht_live_samples, address, what)) return false;
+    __atomic_fetch_add(&ht_live_sample_count, 1, __ATOMIC_RELAXED);
+    filter_add(ht_filter_of((const void *)(uintptr_t)address), 1);
+    return true;
+}
+
+static enum ht_taken sample_take(uint64_t address, struct ht_block *ret) {
+    enum ht_taken taken = ht_table_take(&ht_live_samples, address, ret);
+    if (taken == HT_TAKEN) ht_live_sample_gone(address);
+    return taken;
 }
 
 // ---- Either -----------------------------------------------------------------------------------------------------------
@@ -151,31 +166,23 @@ bool ht_live_init(enum ht_mode mode, bool armed) {
     exact = mode == HT_MODE_EXACT;
     if (armed) ht_live_arm();
     if (exact) return map_init();
-    if (sampled.keys) { // as above; the filter's old counts do no harm
-        ht_table_empty(&sampled);
+    ht_thin_forget();
+    ht_live_sample_count = 0;
+    if (ht_live_samples.keys) { // as above; the filter's old counts do no harm
+        ht_table_empty(&ht_live_samples);
         return true;
     }
-    if (!ht_table_init(&sampled, SAMPLED_BITS)) return false;
-    ht_memory_used(HT_MEMORY_LIVE, (int64_t)(sizeof(struct ht_block) + sizeof(uint64_t)) << SAMPLED_BITS);
+    if (!ht_table_init(&ht_live_samples, HT_SAMPLES_BITS)) return false;
+    ht_memory_used(HT_MEMORY_LIVE, (int64_t)(sizeof(struct ht_block) + sizeof(uint64_t)) << HT_SAMPLES_BITS);
     return true;
 }
 
 bool ht_live_put(const void *block, const struct ht_block *what) {
     uint64_t address = (uint64_t)(uintptr_t)block;
-    if (exact) return map_put(address, what);
-    if (!ht_table_put(&sampled, address, what)) return false;
-    filter_add(ht_filter_of(block), 1);
-    return true;
+    return exact ? map_put(address, what) : sample_put(address, what);
 }
 
-bool ht_live_find(const void *block, struct ht_block *ret) {
+enum ht_taken ht_live_take(const void *block, struct ht_block *ret) {
     uint64_t address = (uint64_t)(uintptr_t)block;
-    return exact ? map_find(address, ret) : ht_table_find(&sampled, address, ret);
-}
-
-void ht_live_remove(const void *block) {
-    uint64_t address = (uint64_t)(uintptr_t)block;
-    if (exact) return map_remove(address);
-    ht_table_remove(&sampled, address);
-    filter_add(ht_filter_of(block), -1);
+    return exact ? map_take(address, ret) : sample_take(address, ret);
 }

@@ -24,8 +24,15 @@ void ht_live_arm(void);
 // In exact mode blocks must lie this far apart: requests below are raised to it. 0: the allocator sees to it.
 extern size_t ht_live_least_request;
 
-bool ht_live_put(const void *block, const struct ht_block *what); // false: it cannot be kept
-bool ht_live_find(const void *block, struct ht_block *ret);
-void ht_live_remove(const void *block);
+bool ht_live_put(const void *block, const struct ht_block *what); // not there yet; false: it cannot be kept
+// Forgets a block that the caller owns. HT_TAKEN_BY_HOLDER: thin.c has it and will count its free.
+enum ht_taken ht_live_take(const void *block, struct ht_block *ret);
+
+// ---- For thin.c ---------------------------------------------------------------------------------------------------------
+
+enum { HT_SAMPLES_BITS = 15 };
+extern struct ht_table ht_live_samples __attribute__((visibility("hidden")));
+extern uint64_t ht_live_sample_count __attribute__((visibility("hidden"))); // entries of it, by and large
+void ht_live_sample_gone(uint64_t address);                                 // its entry was removed
 
 #endif

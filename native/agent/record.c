@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "record.h"
 
+#include "count.h"
 #include "live.h"
 #include "sample.h"
 #include "stacks.h"
+#include "thin.h"
 
 ht_record_listener *ht_record_listen;
 static uint64_t first_seed;
@@ -13,69 +15,28 @@ static void look_again_later(void) {
     ht_tls.interval = 0;
 }
 
-// ---- Counting -----------------------------------------------------------------------------------------------------------
+// ---- Keeping --------------------------------------------------------------------------------------------------------
 
-static uint64_t fixed16(double x) { return (uint64_t)(x * 65536 + 0.5); }
-
-static void count_alloc(struct ht_books *b, const struct ht_operation *o, const struct ht_block *what) {
-    void *at = ht_books_counter(b, o->lane, o->buffer, what->id);
-    if (!what->interval) {
-        struct ht_counter *c = at;
-        ht_operation_add(o, &c->alloc_bytes, what->size);
-        ht_operation_add(o, &c->alloc_objects, 1);
-        ht_operation_add(o, &o->lane->total_alloc_bytes, what->size);
-        return;
-    }
-    struct ht_sampled_counter *c = at;
-    struct ht_weight w = ht_sample_weight(what->size, what->interval);
-    ht_operation_add(o, &c->alloc_bytes, (uint64_t)(w.bytes + 0.5));
-    ht_operation_add(o, &c->alloc_objects_fp16, fixed16(w.objects));
-    ht_operation_add_double(o, &c->alloc_variance, w.variance);
-    __atomic_fetch_add(&c->alloc_samples, 1, __ATOMIC_RELAXED);
-    ht_operation_add(o, &o->lane->total_alloc_bytes, (uint64_t)(w.bytes + 0.5));
-}
-
-static void count_free(struct ht_books *b, const struct ht_operation *o, const struct ht_block *what) {
-    void *at = ht_books_counter(b, o->lane, o->buffer, what->id);
-    if (!what->interval) {
-        struct ht_counter *c = at;
-        ht_operation_add(o, &c->free_bytes, what->size);
-        ht_operation_add(o, &c->free_objects, 1);
-        ht_operation_add(o, &o->lane->total_free_bytes, what->size);
-        return;
-    }
-    struct ht_sampled_counter *c = at;
-    struct ht_weight w = ht_sample_weight(what->size, what->interval);
-    ht_operation_add(o, &c->free_bytes, (uint64_t)(w.bytes + 0.5));
-    ht_operation_add(o, &c->free_objects_fp16, fixed16(w.objects));
-    ht_operation_add_double(o, &c->free_variance, w.variance);
-    __atomic_fetch_add(&c->free_samples, 1, __ATOMIC_RELAXED);
-    ht_operation_add(o, &o->lane->total_free_bytes, (uint64_t)(w.bytes + 0.5));
-}
-
-static struct ht_lane *lane_of(struct ht_books *b, const struct ht_thread *t) {
-    return t ? t->lane : ht_books_lane(b, 0);
-}
-
-// The table of samples is full: draw fewer from now on. (What it holds keeps its weight.)
-static HT_COLD void cannot_keep(struct ht_books *b, const struct ht_block *what) {
-    ht_books_lose(b, what->interval ? HT_LOSS_SAMPLE_TABLE_FULL : HT_LOSS_LIVE_FULL, 1);
-    uint64_t interval = what->interval;
-    if (interval && interval * 2 <= HT_INTERVAL_MOST)
-        __atomic_compare_exchange_n(&b->header->interval, &interval, interval * 2, false, __ATOMIC_RELAXED,
-                                    __ATOMIC_RELAXED);
+// What lies at this address was freed past us (RTLD_DEEPBIND, an allocator's own name for free), or the allocator could not
+// have given it again: it ends now.
+static HT_COLD void bury(struct ht_books *b, struct ht_thread *t, const struct ht_block *old) {
+    ht_books_lose(b, HT_LOSS_MISSED_FREE, 1);
+    ht_count_free_now(b, t, old);
 }
 
 // Exact: a block that cannot be kept is still counted as allocated. A sample that cannot be kept never was one.
 static void record(struct ht_books *b, struct ht_thread *t, const void *block, struct ht_block *what) {
-    what->id = ht_books_ensure(b, lane_of(b, t), what->id);
+    bool exact = b->mode == HT_MODE_EXACT;
+    struct ht_block old;
+    what->id = ht_books_ensure(b, ht_lane_of(b, t), what->id);
     if (!what->id) return;
+    if (ht_unlikely(ht_live_take(block, &old) == HT_TAKEN)) bury(b, t, &old);
     struct ht_operation o;
     ht_operation_begin(b, t, &o);
     bool kept = ht_live_put(block, what);
-    if (kept || !what->interval) count_alloc(b, &o, what);
+    if (kept || exact) ht_count_alloc(b, &o, what);
     ht_operation_end(&o);
-    if (ht_unlikely(!kept)) cannot_keep(b, what);
+    if (ht_unlikely(!kept)) ht_books_lose(b, exact ? HT_LOSS_LIVE_FULL : HT_LOSS_SAMPLE_TABLE_FULL, 1);
 }
 
 // ---- Sampling -----------------------------------------------------------------------------------------------------------
@@ -104,7 +65,9 @@ static const uint64_t MOST_INTERVAL = 1ull << 40; // of what the recorder may as
 static void draw(struct ht_books *b) {
     if (ht_unlikely(!ht_tls.random)) seed();
     uint64_t told = __atomic_load_n(&b->control->interval, __ATOMIC_RELAXED);
-    if (told && told <= MOST_INTERVAL) __atomic_store_n(&b->header->interval, told, __ATOMIC_RELAXED);
+    uint64_t least = ht_thin_least_interval();
+    if (told && told <= MOST_INTERVAL)
+        __atomic_store_n(&b->header->interval, told > least ? told : least, __ATOMIC_RELAXED);
     ht_tls.interval = __atomic_load_n(&b->header->interval, __ATOMIC_RELAXED);
     ht_tls.left = ht_sample_gap(&ht_tls.random, ht_tls.interval);
 }
@@ -117,6 +80,14 @@ static void widen(struct ht_books *b) {
     if (interval < HT_INTERVAL_LAST) __atomic_store_n(&b->header->interval, interval * 2, __ATOMIC_RELAXED);
 }
 
+static struct ht_block weighed(size_t size, uint64_t interval) {
+    struct ht_weight w = ht_sample_weight(size, interval);
+    return (struct ht_block){.bytes = (uint64_t)(w.bytes + 0.5),
+                             .objects = (uint64_t)(w.objects * 65536 + 0.5),
+                             .variance = w.variance,
+                             .size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX};
+}
+
 // Each sample is weighed by the interval that its gap was drawn with, so a change in between biases nothing.
 static void sample(struct ht_books *b, const void *block, size_t size, const struct ht_caller *caller) {
     if (!ht_tls.interval) { // this thread's first gap
@@ -126,11 +97,12 @@ static void sample(struct ht_books *b, const void *block, size_t size, const str
             return;
         }
     }
-    struct ht_block what = {.size = size, .interval = ht_tls.interval};
+    struct ht_block what = weighed(size, ht_tls.interval);
     draw(b);
     struct ht_thread *t = ht_thread_now(b);
     what.id = ht_stacks_capture(b, t, caller);
     record(b, t, block, &what);
+    ht_thin_if_full(b, t);
     widen(b);
 }
 
@@ -146,7 +118,8 @@ static void add_mapping(struct ht_books *b, const struct ht_operation *o, void *
 void ht_record_mapping(struct ht_books *b, uint32_t id, uint64_t bytes, bool is_object, bool allocated) {
     struct ht_thread *t = ht_thread_now(b);
     struct ht_operation o;
-    if (ht_books_ensure(b, lane_of(b, t), id) != id) return ht_books_lose(b, HT_LOSS_MAPPING, 1); // never among blocks
+    if (ht_books_ensure(b, ht_lane_of(b, t), id) != id)
+        return ht_books_lose(b, HT_LOSS_MAPPING, 1); // never among blocks
     ht_operation_begin(b, t, &o);
     uint64_t *c = ht_books_counter(b, o.lane, o.buffer, id);
     add_mapping(b, &o, allocated ? c : c + 2, bytes, is_object);
@@ -166,54 +139,38 @@ void ht_record_alloc(const void *block, size_t size, const struct ht_caller *cal
     struct ht_thread *t = ht_thread_now(b);
     uint32_t id = ht_stacks_capture(b, t, caller);
     if (ht_unlikely(!ht_exact_alloc(b, t, block, size, id))) {
-        struct ht_block what = {.size = size, .id = id};
+        struct ht_block what = {.bytes = size, .objects = 1, .id = id};
         record(b, t, block, &what);
         ht_tls.left = 0;
     }
     if (ht_unlikely(ht_record_listen != NULL)) ht_record_listen(size, 0);
 }
 
+// The free of a block from before recording began, or one that could not be kept.
 static void count_unknown(struct ht_books *b, const void *block) {
-    if (b->mode == HT_MODE_EXACT && block) ht_books_lose(b, HT_LOSS_UNKNOWN_FREE, 1);
-}
-
-static void take_and_count(struct ht_books *b, const void *block, struct ht_block *what) {
-    struct ht_thread *t = ht_thread_now(b);
-    what->id = ht_books_ensure(b, lane_of(b, t), what->id);
-    struct ht_operation o;
-    ht_operation_begin(b, t, &o);
-    if (block) ht_live_remove(block);
-    if (what->id) count_free(b, &o, what);
-    ht_operation_end(&o);
-    if (ht_unlikely(ht_record_listen != NULL)) ht_record_listen(0, what->size);
+    if (b->mode != HT_MODE_EXACT || !block) return;
+    ht_books_lose(b, HT_LOSS_UNKNOWN_FREE, 1);
+    if (ht_page_map.size_in_head) ht_books_lose(b, HT_LOSS_UNKNOWN_FREE_BYTES, ht_sys_usable_size(block));
 }
 
 void ht_record_free(const void *block) {
-    struct ht_books *b = ht_books_now();
-    struct ht_block what = {0};
-    if (!b) return;
-    if (ht_live_find(block, &what))
-        take_and_count(b, block, &what);
-    else
-        count_unknown(b, block);
+    struct ht_block what;
+    if (ht_record_take(block, &what)) ht_record_taken_is_free(&what);
 }
 
 bool ht_record_take(const void *block, struct ht_block *ret) {
     struct ht_books *b = ht_books_now();
-    *ret = (struct ht_block){0};
     if (!b) return false;
-    if (!ht_live_find(block, ret)) {
-        count_unknown(b, block);
-        return false;
-    }
-    ht_live_remove(block);
-    return true;
+    enum ht_taken taken = ht_live_take(block, ret);
+    if (taken == HT_TAKEN_NOTHING) count_unknown(b, block);
+    return taken == HT_TAKEN;
 }
 
 void ht_record_taken_is_free(const struct ht_block *taken) {
     struct ht_books *b = ht_books_now();
-    struct ht_block what = *taken;
-    if (b) take_and_count(b, NULL, &what);
+    if (!b) return;
+    ht_count_free_now(b, ht_thread_now(b), taken);
+    if (ht_unlikely(ht_record_listen != NULL)) ht_record_listen(0, taken->bytes);
 }
 
 void ht_record_put_back(const void *block, const struct ht_block *taken) {

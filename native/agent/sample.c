@@ -35,6 +35,8 @@ static double one_minus_exp(double x) {
     return sum;
 }
 
+double ht_sample_draw(uint64_t *random) { return (double)(next_random(random) >> 11) * 0x1p-53; }
+
 size_t ht_sample_gap(uint64_t *random, uint64_t interval) {
     double u = (double)((next_random(random) >> 11) + 1) * 0x1p-53; // (0, 1]
     return (size_t)(-logarithm(u) * (double)interval);

@@ -10,11 +10,14 @@ enum {
     HT_INTERVAL_FIRST = 16 << 10,
     HT_INTERVAL_LAST = 512 << 10,
     HT_SAMPLES_PER_INTERVAL = 1024,
-    HT_INTERVAL_MOST = 64 << 20
+    HT_INTERVAL_MOST = 1 << 30 // when the table of samples has filled, again and again
 };
 
 // Bytes until the next point: exponential with mean `interval`, rounded down. Advances *random (never 0).
 size_t ht_sample_gap(uint64_t *random, uint64_t interval);
+
+// Uniform in [0, 1). Advances *random (never 0).
+double ht_sample_draw(uint64_t *random);
 
 // What one sampled block of `size` bytes stands for (Horvitz-Thompson).
 struct ht_weight {

@@ -18,7 +18,7 @@ static const char *const LOSS_NAMES[HT_LOSS_COUNT] = {
     [HT_LOSS_UNKNOWN_FREE_BYTES] = "unknown_free_bytes",
     [HT_LOSS_DEPTH] = "depth",
     [HT_LOSS_UNWIND_GUESS] = "unwind_guess",
-    [HT_LOSS_FORK] = "fork",
+    [HT_LOSS_MISSED_FREE] = "missed_free",
     [HT_LOSS_OPTION] = "option",
     [HT_LOSS_MAPPING] = "mapping",
 };

@@ -137,7 +137,7 @@ LOSSES: Final = (
     "unknown_free_bytes",
     "depth",
     "unwind_guess",
-    "fork",
+    "missed_free",
     "option",
     "mapping",
 )
