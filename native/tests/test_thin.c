@@ -203,7 +203,7 @@ static void test_all_different(void) {
 }
 
 int main(int argc, char **argv) {
-    test_many_seeds(argc > 1 ? (unsigned)atoi(argv[1]) : 5);
+    test_many_seeds(argc > 1 ? (unsigned)atoi(argv[1]) : 2);
     test_all_different();
     test_threads();
     return 0;
