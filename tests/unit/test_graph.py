@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heaptide.analysis.drafts import GraphMaker, Weights
 from heaptide.analysis.graph import CallGraph, Trim, call_graph
+from heaptide.analysis.places import walks
 from heaptide.analysis.site import no_frame
 from tests.builders.profiles import a_profile
 
@@ -105,12 +108,13 @@ _STACKS = st.dictionaries(
 
 @given(_STACKS, st.sets(st.sampled_from("abcdefg"), max_size=4))
 def test_against_a_plain_walk(stacks: dict[str, int], hidden: set[str]) -> None:
-    """The builder over any set of kept nodes against the definition, step by step."""
-    from heaptide.analysis.graph import _Builder
-
-    builder = _Builder(a_profile(stacks), "inuse_space", "name", no_frame)
-    names = [place.function or "?" for place in builder.places]
-    draft = builder.build({i for i, name in enumerate(names) if name not in hidden})
+    """The graph over any set of kept nodes against the definition, step by step."""
+    profile = a_profile(stacks)
+    steps = walks(profile, "inuse_space", "name", no_frame)
+    every = GraphMaker(steps, Weights(profile.column("inuse_space"))).all()
+    kept = [i for i, place in enumerate(every.place.tolist()) if steps.places[place].function not in hidden]
+    draft = every.only(np.array(kept, np.int64))
+    names = [steps.places[place].function or "?" for place in draft.place.tolist()]
     flat: Counter[str] = Counter()
     cum: Counter[str] = Counter()
     weight: Counter[tuple[str, str]] = Counter()
@@ -118,10 +122,12 @@ def test_against_a_plain_walk(stacks: dict[str, int], hidden: set[str]) -> None:
     for stack, value in stacks.items():
         if value:
             _walk(stack.split()[::-1], value, hidden, flat, cum, weight, residual)
-    assert {names[i]: value for i, value in draft.cum.items()} == dict(cum)
-    assert {names[i]: value for i, value in draft.flat.items() if value} == {n: v for n, v in flat.items() if v}
-    found = {(names[a], names[b]): (edge.weight, edge.residual) for (a, b), edge in draft.edges.items()}
-    assert found == {ends: (weight[ends], residual[ends]) for ends in residual}
+    assert dict(zip(names, draft.cum.tolist(), strict=True)) == {**dict.fromkeys(names, 0), **cum}
+    assert dict(zip(names, draft.flat.tolist(), strict=True)) == {**dict.fromkeys(names, 0), **flat}
+    edges = draft.edges
+    ends = [(names[a], names[b]) for a, b in zip(edges.source.tolist(), edges.target.tolist(), strict=True)]
+    found = dict(zip(ends, zip(edges.weight.tolist(), edges.residual.tolist(), strict=True), strict=True))
+    assert found == {pair: (weight[pair], residual[pair]) for pair in residual}
 
 
 def _walk(

@@ -11,15 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from heaptide.analysis.graph import Trim, call_graph
-from heaptide.analysis.site import pprof_drops
+from heaptide.analysis.filters import prune
+from heaptide.analysis.graph import CallGraph, Style, Trim, call_graph
+from heaptide.analysis.importance import Order
+from heaptide.analysis.inquiry import Answer, Inquiry, answer
+from heaptide.analysis.simplify import with_names
 from heaptide.analysis.top import top
 from heaptide.analysis.traces import traces
 from heaptide.model import Frame, Profile, StackTable
+from heaptide.model.flatten import columns_of
 from heaptide.render import dot, json, names, pprof, text
+from heaptide.render.callgrind import callgrind
 from heaptide.render.harmless import harmless, harmless_lines
+from heaptide.render.pprof_names import printable
+from heaptide.render.raw import raw
 from tests.builders.profiles import a_frame, a_profile
 
+Report = tuple[Answer, CallGraph, pprof.Page]
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 HEADING = ["server.4711.tide: bytes in use", "at #12 2026-11-22 21:30:11 +00:12.3 (shutdown)"]
 LONG = (
@@ -54,8 +62,13 @@ def difference() -> Profile:
     )
 
 
-def pprof_graph(profile: Profile, count: int = 0) -> pprof.CallGraph:
-    return call_graph(profile, by="name", skip=pprof_drops, trim=Trim(nodecount=count))
+def asked(profile: Profile, count: int = 0, *, order: Order = "flat", unit: str = "minimum") -> Report:
+    """What `heaptide pprof` makes of a profile, before it is text."""
+    columns = with_names(prune(columns_of(profile)), "simple", str)
+    found = answer(columns, Inquiry("inuse_space"), lambda value, unit: str(value), is_difference=profile.is_difference)
+    page = pprof.Page(unit=unit, trim=Trim(count))
+    style = Style(page.trim, order, printable, picture=order == "entropy", forget_small_edges=True)
+    return found, found.graph(style), page
 
 
 RENDERERS: dict[str, Callable[[], str]] = {
@@ -81,10 +94,11 @@ RENDERERS: dict[str, Callable[[], str]] = {
     "graph.by-line.dot": lambda: dot.plain(call_graph(sample(), by="line"), HEADING),
     "graph.base.dot": lambda: dot.plain(call_graph(difference()), HEADING),
     "graph.sampled.dot": lambda: dot.plain(call_graph(sampled()), HEADING),
-    "pprof.text": lambda: pprof.text(pprof_graph(sample()), file="server"),
-    "pprof.cum.show_bytes.text": lambda: pprof.text(pprof_graph(sample()), file=None, cum=True, in_bytes=True),
-    "pprof.base.text": lambda: pprof.text(pprof_graph(difference()), file="server"),
-    "pprof.nodecount-2.dot": lambda: pprof.graph_text(pprof_graph(sample(), 2), file="server"),
+    "pprof.text": lambda: pprof.table(*asked(sample())),
+    "pprof.cum.show_bytes.text": lambda: pprof.table(*asked(sample(), order="cum", unit="bytes")),
+    "pprof.base.text": lambda: pprof.table(*asked(difference())),
+    "pprof.tree.text": lambda: pprof.tree(*asked(sample()))[0],
+    "pprof.nodecount-2.dot": lambda: pprof.graph_text(*asked(sample(), 2, order="entropy")),
 }
 
 
@@ -161,8 +175,12 @@ def test_hostile_names_are_written_out_everywhere() -> None:
         *(text.top_table(top(profile, by=by), ["x"]) for by in ("function", "line", "file", "module", "address")),
         text.trace_list(traces(profile), ["x"]),
         dot.plain(graph, ["x"]),
-        pprof.text(graph, file=HOSTILE),
-        pprof.graph_text(graph, file=HOSTILE),
+        pprof.table(*asked(profile)),
+        pprof.tree(*asked(profile))[0].replace("\t", " "),  # the titles have tabs
+        pprof.graph_text(*asked(profile)),
+        "".join(pprof.traces(*asked(profile)[::2])),
+        callgrind(*asked(profile)),
+        "\n".join(raw(columns_of(profile))),
     ]
     for one in printed:
         assert "\\x1b[31mil\\x07" in one.replace("\\\\", "\\")

@@ -89,12 +89,27 @@ def test_offsets() -> None:
         (0, "MB", "0"),
         (1024 * 400, "auto", "400kB"),
         (-4710, "B", "-4710B"),
-        (150, "", "150"),
-        (-0.001, "MB", "0MB"),
+        (-0.001, "MB", "0"),
+        (1 << 30, "megabytes", "1024MB"),
     ],
 )
 def test_pprof_values(value: float, unit: str, text: str) -> None:
-    assert units.pprof_value(value, unit) == text
+    assert units.pprof_value(value, "bytes", unit) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "counted_in", "unit", "text"),
+    [
+        (150, "count", "minimum", "150"),
+        (149_504_000, "nanoseconds", "ms", "149.50ms"),
+        (7_200_000, "milliseconds", "auto", "2hrs"),
+        (5, "widgets", "widgets", "5widgets"),
+        (5, "bytes", "seconds", "5B"),
+        (3, "gcu", "auto", "3GCU"),
+    ],
+)
+def test_pprof_values_of_other_units(value: float, counted_in: str, unit: str, text: str) -> None:
+    assert units.pprof_value(value, counted_in, unit) == text
 
 
 @pytest.mark.parametrize(
@@ -116,7 +131,8 @@ def test_pprof_takes_the_unit_of_the_smallest_value_up_to_a_hundredfold() -> Non
     assert units.pprof_unit(472, 500_000, "bytes") == "kB"
     assert units.pprof_unit(472, 4000, "bytes") == "B"
     assert units.pprof_unit(4096, 3 << 20, "bytes") == "kB"
-    assert units.pprof_unit(5, 5000, "objects") == ""
+    assert units.pprof_unit(5, 5000, "count") == "count"
+    assert units.pprof_unit(10, 1000, "milliseconds") == "ms"
 
 
 @pytest.mark.parametrize(

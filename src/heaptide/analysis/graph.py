@@ -1,28 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """The call graph: places as nodes, calls as edges, trimmed as pprof trims it.
 
-The steps (Google's pprof, internal/graph; the numbers must come out the same):
+The steps (Google's pprof, internal/report; the numbers must come out the same):
 
-1. Each stack is walked from the root to the leaf. A node's ``cum`` gets the stack's value once, an edge once, the last
-   node ``flat``. Nodes that were left out make the edge across them *residual*; if the leaf was left out, nobody gets
-   flat.
-2. Nodes whose |cum| is under nodefraction of the total are left out and the graph is built again from the stacks.
-3. Of what remains the first ``nodecount`` nodes in order of importance are kept, and the graph is built once more.
-4. Edges under edgefraction go, and residual edges between nodes that are connected in another way.
+1. The graph of all stacks is built (`heaptide.analysis.drafts`).
+2. Nodes whose |cum| is under nodefraction of the sum of flat values are left out, and it is built again from the
+   stacks.
+3. The first ``nodecount`` nodes of what remains in order of importance are kept, and it is built once more.
+4. Edges under edgefraction go and, in pictures, residual edges between nodes that are connected in another way.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from heaptide.analysis.places import Flags, Granularity, Ints, Place, Walks, distinct, sums, unit_of, walks
+from heaptide.analysis.call_tree import TreeMaker
+from heaptide.analysis.drafts import Draft, Edges, GraphMaker, Weights
+from heaptide.analysis.importance import Naming, Order, heaviest_first, ordered, without_redundant_residuals
+from heaptide.analysis.node_tags import NO_TAGS, NodeTags, Tagger
+from heaptide.analysis.places import Granularity, Ints, Place, Walks, unit_of, walks
 from heaptide.analysis.site import Skip, not_users
 from heaptide.model import Profile
+
+MAX_TAGS = 4
+"""Most label boxes of each kind beside a node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Node:
     place: Place
     flat: float
     cum: float
+    tags: NodeTags = NO_TAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +62,16 @@ class Trim:
     edgefraction: float = 0.001
 
 
+EVERYTHING = Trim(0, 0.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class CallGraph:
-    """Nodes in order of importance, edges by falling weight, and what was left out."""
+    """Nodes in the order asked for, edges by falling weight, and what was left out."""
 
     value: str
-    unit: Literal["bytes", "objects"]
+    unit: str
+    """Of the values: ``bytes``, ``objects``, or what a foreign file says."""
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     total: float
@@ -83,6 +93,34 @@ class CallGraph:
         return sum(node.flat for node in self.nodes)
 
 
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a graph is made of walks."""
+
+    trim: Trim = EVERYTHING
+    order: Order = "entropy"
+    naming: Naming = str
+    picture: bool = True
+    """Residual edges that tell nothing new go, and label boxes count as nodes."""
+    tree: bool = False
+    """A node for each path, not for each place."""
+    drop_negative: bool = False
+    forget_small_edges: bool = False
+    """As pprof, which counts the small edges that it left out only if it built the graph once more after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a graph's numbers are numbers of."""
+
+    value: str
+    unit: str
+    whole: float
+    total: float
+    error: float = 0.0
+    is_difference: bool = False
+
+
 def call_graph(
     profile: Profile,
     *,
@@ -100,182 +138,140 @@ def call_graph(
 
     Raises KeyError when the profile does not hold ``value``.
     """
-    trim = trim or Trim()
-    builder = _Builder(profile, value, by, skip)
-    full = builder.build(None)
+    column = profile.column(value)
     if whole is None:
-        whole = np.abs(profile.column(value)).sum().item()
-    flat_total = sum(full.flat.values())
-    node_cutoff = abs(math.trunc(flat_total * trim.nodefraction))
-    edge_cutoff = abs(math.trunc(flat_total * trim.edgefraction))
-    graph = full
-    kept = {node for node in full.cum if abs(full.cum[node]) >= node_cutoff}
-    if len(kept) < len(full.cum):
-        graph = builder.build(kept)
-    before_count = len(graph.cum)
-    if 0 < trim.nodecount < before_count:
-        graph.drop_edges(edge_cutoff)
-        graph = builder.build(set(graph.order(builder, cum)[: trim.nodecount]))
-    dropped_edges = graph.drop_edges(edge_cutoff)
-    order = graph.order(builder, cum)
-    graph.drop_redundant_residuals(order, builder)
-    nodes, edges = _frozen(graph, order, builder)
+        whole = np.abs(column).sum().item()
+    counted = Counted(value, unit_of(value), whole, profile.total(value), profile.error(value), profile.is_difference)
+    style = Style(trim or Trim(), "cum" if cum else "entropy", sort_name)
+    return graph_of(walks(profile, value, by, skip), Weights(column), counted, style)
+
+
+def graph_of(steps: Walks, weights: Weights, counted: Counted, style: Style, tagger: Tagger | None = None) -> CallGraph:
+    """The trimmed graph (or tree) of walks, with the labels of its nodes when a ``tagger`` is given."""
+    trimmed = _Trimmer(steps, weights, style, tagger).trimmed()
+    draft, nodes = trimmed.draft, trimmed.nodes
+    number = np.full(len(draft), -1)
+    number[nodes] = np.arange(len(nodes))
     return CallGraph(
-        value=value,
-        unit=unit_of(value),
-        nodes=nodes,
-        edges=edges,
-        total=profile.total(value),
-        error=profile.error(value),
-        whole=whole,
-        node_cutoff=whole * trim.nodefraction,
-        edge_cutoff=whole * trim.edgefraction,
-        dropped_nodes=len(full.cum) - before_count,
-        dropped_edges=dropped_edges,
-        nodes_before_count=before_count,
-        is_difference=profile.is_difference,
+        value=counted.value,
+        unit=counted.unit,
+        nodes=_nodes(steps.places, draft, nodes, trimmed.tags),
+        edges=_edges(trimmed.edges, number, trimmed.names),
+        total=counted.total,
+        error=counted.error,
+        whole=counted.whole,
+        node_cutoff=counted.whole * style.trim.nodefraction,
+        edge_cutoff=counted.whole * style.trim.edgefraction,
+        dropped_nodes=trimmed.dropped_nodes,
+        dropped_edges=trimmed.dropped_edges,
+        nodes_before_count=trimmed.before_count,
+        is_difference=counted.is_difference,
     )
 
 
-class _Builder:
-    """Builds the graph of any set of places from the same walks."""
+def _nodes(places: list[Place], draft: Draft, nodes: list[int], tags: list[NodeTags]) -> tuple[Node, ...]:
+    columns = (draft.place[nodes].tolist(), draft.flat[nodes].tolist(), draft.cum[nodes].tolist())
+    return tuple(Node(places[p], flat, cum, tag) for p, flat, cum, tag in zip(*columns, tags, strict=True))
 
-    def __init__(self, profile: Profile, value: str, by: Granularity, skip: Skip) -> None:
-        self.steps: Walks = walks(profile, value, by, skip)
-        self.column = profile.column(value)
-        self.places = self.steps.places
 
-    def build(self, kept: set[int] | None) -> _Draft:
-        """The graph over the places in ``kept`` (all when None)."""
-        steps, size = self.steps, len(self.places)
-        shown = np.ones(size, bool) if kept is None else np.isin(np.arange(size), list(kept))
-        keep = shown[steps.place]
-        place, row = steps.place[keep], steps.row[keep]
-        at = distinct(row * size + place)
-        cum = sums(at % size, self.column[at // size], size)
-        leaves = steps.leaf[keep[steps.leaf]]
-        flat = sums(steps.place[leaves], self.column[steps.row[leaves]], size)
-        draft = _Draft()
-        for node in distinct(place).tolist():
-            draft.cum[node], draft.flat[node] = cum[node].item(), flat[node].item()
-        self._edges(draft, keep, place, row)
-        return draft
-
-    def _edges(self, draft: _Draft, keep: Flags, place: Ints, row: Ints) -> None:
-        """Pairs of neighbouring kept steps of a stack, each pair once for each stack (its first occurrence counts)."""
-        size = len(self.places)
-        position = np.flatnonzero(keep)
-        second = np.flatnonzero((row[1:] == row[:-1]) & (place[1:] != place[:-1])) + 1
-        source, target = place[second - 1], place[second]
-        residual = position[second] != position[second - 1] + 1
-        inline = self.steps.inlined[position[second]]
-        key = (row[second] * size + source) * size + target
-        _, first = np.unique(key, return_index=True)
-        pair = (source * size + target)[first]
-        pairs, group = np.unique(pair, return_inverse=True)
-        weight = sums(group, self.column[row[second][first]], len(pairs))
-        any_residual = sums(group, residual[first].astype(np.int64), len(pairs)) > 0
-        any_plain = sums(group, (~inline[first]).astype(np.int64), len(pairs)) > 0
-        for i, joined in enumerate(pairs.tolist()):
-            ends = (joined // size, joined % size)
-            draft.edges[ends] = _Weight(weight[i].item(), bool(any_residual[i]), not any_plain[i])
+def _edges(edges: Edges, number: Ints, names: Sequence[str]) -> tuple[Edge, ...]:
+    order = heaviest_first(edges, names)
+    columns = (number[edges.source[order]], number[edges.target[order]], edges.weight[order])
+    flags = (edges.residual[order], edges.inline[order])
+    return tuple(Edge(*values) for values in zip(*(column.tolist() for column in (*columns, *flags)), strict=True))
 
 
 @dataclass(slots=True)
-class _Weight:
-    weight: float
-    residual: bool
-    inline: bool
+class _Trimmed:
+    draft: Draft
+    nodes: list[int]
+    edges: Edges
+    tags: list[NodeTags]
+    names: list[str]
+    dropped_nodes: int
+    dropped_edges: int
+    before_count: int
 
 
-class _Draft:
-    """A graph that is still being trimmed. Nodes are indices into the builder's places."""
+class _Trimmer:
+    """Builds, cuts and builds again."""
 
-    def __init__(self) -> None:
-        self.flat: dict[int, float] = {}
-        self.cum: dict[int, float] = {}
-        self.edges: dict[tuple[int, int], _Weight] = {}
+    def __init__(self, steps: Walks, weights: Weights, style: Style, tagger: Tagger | None) -> None:
+        self.places, self.style, self.tagger = steps.places, style, tagger
+        self.maker = TreeMaker(steps, weights) if style.tree else GraphMaker(steps, weights)
+        self._names: dict[int, str] = {}
 
-    def drop_edges(self, cutoff: float) -> int:
-        """Removes edges under ``cutoff`` and returns how many."""
-        small = [ends for ends, edge in self.edges.items() if abs(edge.weight) < cutoff]
-        for ends in small:
-            del self.edges[ends]
-        return len(small)
+    def trimmed(self) -> _Trimmed:
+        """The whole way."""
+        trim, draft = self.style.trim, self.maker.all()
+        nodes = self._holding(draft)
+        total = draft.raw_flat[nodes].sum().item()
+        node_cutoff = abs(math.trunc(total * trim.nodefraction))
+        edge_cutoff = abs(math.trunc(total * trim.edgefraction))
+        kept = nodes[np.abs(draft.raw_cum[nodes]) >= node_cutoff]
+        dropped_nodes = len(nodes) - len(kept)
+        if dropped_nodes:
+            draft = draft.only(kept)
+            nodes = self._holding(draft)
+        before_count = len(nodes)
+        names = self._names_of(draft, nodes)
+        order = ordered(draft, nodes, names, self.style.order)
+        rebuilt = False
+        if trim.nodecount > 0:
+            count = self._how_many(draft, order, node_cutoff)
+            rebuilt = count < before_count
+        if rebuilt:
+            draft = draft.only(np.array(sorted(order[:count]), np.int64))
+            nodes = self._holding(draft)
+            names = self._names_of(draft, nodes)
+            order = ordered(draft, nodes, names, self.style.order)
+        edges, dropped_edges = _over(draft.edges, nodes, len(draft), edge_cutoff)
+        if self.style.forget_small_edges and trim.nodecount > 0 and not rebuilt:
+            dropped_edges = 0
+        if self.style.picture:
+            edges = edges.only(without_redundant_residuals(edges, order, names))
+        tags = self._tags(draft, order, node_cutoff)
+        return _Trimmed(draft, order, edges, tags, names, dropped_nodes, dropped_edges, before_count)
 
-    def order(self, builder: _Builder, cum: bool) -> list[int]:
-        """Nodes, the most important first: by |cum|, or by pprof's entropy score, which prefers forks in the way."""
-        score = {node: abs(self.cum[node]) for node in self.cum} if cum else self._scores()
-        return sorted(
-            self.cum,
-            key=lambda node: (-score[node], sort_name(builder.places[node]), -abs(self.flat[node])),
-        )
+    def _holding(self, draft: Draft) -> Ints:
+        return np.flatnonzero(draft.holding(drop_negative=self.style.drop_negative))
 
-    def _scores(self) -> dict[int, float]:
-        into: dict[int, list[float]] = defaultdict(list)
-        out: dict[int, list[float]] = defaultdict(list)
-        for (source, target), edge in self.edges.items():
-            out[source].append(edge.weight)
-            into[target].append(edge.weight)
-        return {
-            node: int((_entropy(into[node], 0) + _entropy(out[node], self.flat[node])) * cum) + self.flat[node]
-            for node, cum in self.cum.items()
-        }
+    def _names_of(self, draft: Draft, nodes: Ints) -> list[str]:
+        names = [""] * len(draft)
+        for node, place in zip(nodes.tolist(), draft.place[nodes].tolist(), strict=True):
+            if place not in self._names:
+                self._names[place] = self.style.naming(self.places[place])
+            names[node] = self._names[place]
+        return names
 
-    def drop_redundant_residuals(self, order: list[int], builder: _Builder) -> None:
-        """Removes residual edges whose ends are connected in another way.
+    def _how_many(self, draft: Draft, order: list[int], cutoff: float) -> int:
+        """How many nodes make ``nodecount`` boxes: in pictures label boxes count, up to `MAX_TAGS` for each node."""
+        limit = self.style.trim.nodecount
+        if not self.style.picture or self.tagger is None:
+            return limit
+        boxes = 0
+        for number, tags in enumerate(self._tags(draft, order[:limit], cutoff), start=1):
+            boxes += 1 + min(tags.count(), MAX_TAGS)
+            if boxes >= limit:
+                return number
+        return limit
 
-        The last node comes first, its lightest edge first, up to the first edge that is not residual.
-        """
-        into: dict[int, list[int]] = defaultdict(list)
-        for source, target in self.edges:
-            into[target].append(source)
-        for target in reversed(order):
-            weight = {source: abs(self.edges[source, target].weight) for source in into[target]}
-            heaviest = sorted(weight, key=lambda source: (-weight[source], sort_name(builder.places[source])))
-            for source in reversed(heaviest):
-                if not self.edges[source, target].residual:
-                    break
-                if self._reachable(source, target, into):
-                    into[target].remove(source)
-                    del self.edges[source, target]
-
-    def _reachable(self, source: int, target: int, into: dict[int, list[int]]) -> bool:
-        """Whether ``target`` can be reached from ``source`` without the edge between them."""
-        seen, waiting = {target}, [s for s in into[target] if s != source]
-        while waiting:
-            node = waiting.pop()
-            if node == source:
-                return True
-            if node not in seen:
-                seen.add(node)
-                waiting += into[node]
-        return False
+    def _tags(self, draft: Draft, nodes: list[int], cutoff: float) -> list[NodeTags]:
+        if self.tagger is None:
+            return [NO_TAGS] * len(nodes)
+        return self.tagger.tags_of(draft, np.array(nodes, np.int64), cutoff)
 
 
-def _entropy(edges: list[float], own: float) -> float:
-    """Entropy in bits of the ways in or out, a node's own flat value as one more; 1 without any edge."""
-    if not edges:
-        return 1.0
-    total = own + sum(weight for weight in edges if weight > 0)
-    if total == 0:
-        return 0.0
-    shares = [abs(weight) / total for weight in (*edges, own)]
-    return -sum(share * math.log2(share) for share in shares if share > 0)
+def _over(edges: Edges, nodes: Ints, size: int, cutoff: float) -> tuple[Edges, int]:
+    """The edges between ``nodes`` whose weight reaches the cutoff, and how many do not."""
+    shown = np.zeros(size, bool)
+    shown[nodes] = True
+    edges = edges.only(shown[edges.source] & shown[edges.target])
+    large = np.abs(edges.raw) >= cutoff
+    return edges.only(large), int(len(edges) - large.sum())
 
 
 def sort_name(place: Place) -> str:
     """What ties are broken by."""
     where = f"{place.file or ''}:{place.line or 0:09d} {place.module or ''} {place.address or 0:016x}"
     return f"{place.function or ''} {where}"
-
-
-def _frozen(graph: _Draft, order: list[int], builder: _Builder) -> tuple[tuple[Node, ...], tuple[Edge, ...]]:
-    number = {node: i for i, node in enumerate(order)}
-    nodes = tuple(Node(builder.places[node], graph.flat[node], graph.cum[node]) for node in order)
-    edges = [
-        Edge(number[source], number[target], edge.weight, edge.residual, edge.inline)
-        for (source, target), edge in graph.edges.items()
-    ]
-    edges.sort(key=lambda edge: (-abs(edge.weight), edge.source, edge.target))
-    return nodes, tuple(edges)

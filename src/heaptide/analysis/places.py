@@ -37,15 +37,18 @@ class Place:
     address: int | None = None
     unresolved: str | None = None
     """Why there is no function, where there is none."""
+    column: int | None = None
+    start_line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Walks:
     """Every stack of a profile as steps from the root to the leaf, one after the other.
 
-    ``place``, ``row`` and ``inlined`` have one entry for each step: the index into ``places``, the profile's row, and
-    whether the step is a call that the compiler inlined into the step before. ``leaf`` and ``rows`` have one entry for
-    each stack: the index of its last step, and its row. Rows whose value is zero do not appear.
+    ``place``, ``row``, ``inlined`` and ``frame`` have one entry for each step: the index into ``places``, the profile's
+    row, whether the step is a call that the compiler inlined into the step before, and the index of the frame or line
+    that it came from. ``leaf`` and ``rows`` have one entry for each stack: the index of its last step, and its row.
+    Rows whose value is zero do not appear.
     """
 
     places: list[Place]

@@ -1,24 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line of the pprof tools: ``--flag``, ``-flag``, ``-flag=value``, ``--flag value``, in any order."""
+"""The command line of the pprof tools, old and new: ``--flag``, ``-flag``, ``-flag=value``, ``--flag value``."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from heaptide._errors import UsageError
 from heaptide.cli.nearest import did_you_mean
 
 OUTPUTS = {
-    "text": "A table.",
+    "text": "A table. (default)",
     "top": "The same.",
+    "tree": "Each row between its callers and callees.",
+    "traces": "Every stack.",
+    "collapsed": "Folded stacks, one on a line.",
+    "tags": "Sums by label.",
+    "comments": "The profile's comments.",
+    "raw": "The profile as it is, as text.",
+    "proto": "The profile as profile.proto, gzipped.",
+    "topproto": "The table as profile.proto, gzipped.",
+    "callgrind": "For kcachegrind and callgrind_annotate.",
     "dot": "The call graph as DOT text.",
     "svg": "A picture of the call graph.",
     "pdf": "The same as PDF.",
     "ps": "The same as PostScript.",
     "gif": "The same as GIF.",
     "png": "The same as PNG.",
+    "symbols": "Names for the addresses on standard input.",
+}
+SEARCHES = {
+    "peek": "The tree around functions that match.",
+    "list": "Their source with the values of each line.",
+    "disasm": "Their machine code with the values of each instruction.",
+    "weblist": "Both as one HTML page.",
+}
+VIEWERS = {
+    "web": ("svg", "Show the picture in a browser."),
+    "eog": ("svg", "Show it in eog."),
+    "evince": ("pdf", "Show it in evince."),
+    "gv": ("ps", "Show it in gv."),
+    "kcachegrind": ("callgrind", "Open kcachegrind."),
 }
 GRANULARITIES = {
     "functions": "A row or box for each function. (default)",
@@ -32,23 +55,84 @@ VALUES = {
     "inuse_objects": "Blocks in use.",
     "alloc_space": "Bytes ever allocated.",
     "alloc_objects": "Blocks ever allocated.",
+    "total_delay": "Of contention profiles: time waited.",
+    "contentions": "How often.",
+    "mean_delay": "How long each time.",
 }
 SWITCHES = {
     "cum": "Sort the table by the cumulative value.",
     "flat": "Sort it by the flat value. (default)",
+    "noinlines": "Charge inlined calls to the function they stand in.",
+    "showcolumns": "With --lines: tell columns apart.",
+    "mean": "Divide by the number of events.",
+    "call_tree": "A box for each path (dot, pictures, callgrind).",
+    "drop_negative": "Leave out what shrank.",
+    "relative_percentages": "Shares are shares of what the filters leave.",
+    "normalize": "Scale to the total of the base first.",
+    "compact_labels": "Tables without the profile's description.",
+    "all_frames": "Keep the allocator's own frames.",
     "show_bytes": "Write every size in bytes.",
+    "stacks": "With --text: every stack.",
+    "intel_syntax": "Machine code in Intel's syntax.",
+    "trim": "Honour nodecount and the fractions. (default; =false to keep all)",
+    "no_strip_temp": "Keep template arguments.",
+    "no_browser": "With --http: do not open a browser.",
+    "debug-syms-by-id": "Accepted; always so.",
     "help": "Print this.",
 }
 SETTINGS = {
-    "base": ("FILE", "Subtract this profile."),
-    "focus": ("REGEX", "Only stacks with a match in a function, file or module."),
-    "ignore": ("REGEX", "No stack with such a match."),
-    "nodecount": ("N", "Most boxes of a picture, rows of a table. (default: 80; tables: all)"),
-    "nodefraction": ("F", "Leave out nodes under this share of the total. (default: 0.005)"),
+    "base": ("FILE|T", "Subtract this profile or moment (may be repeated)."),
+    "diff_base": ("FILE|T", "The same, with shares of the base (may be repeated)."),
+    "at": ("T", "Of a capture: the moment to show. (default: end)"),
+    "sample_index": ("NAME", "What is counted, by name or number."),
+    "focus": ("RE", "Only stacks with a match in a function, file or module."),
+    "ignore": ("RE", "No stack with such a match."),
+    "hide": ("RE", "Leave out frames that match."),
+    "show": ("RE", "Only frames that match."),
+    "show_from": ("RE", "Leave out what lies above the highest match."),
+    "prune_from": ("RE", "Leave out what lies below the lowest match."),
+    "tagfocus": ("WHAT", "Only stacks with such a label: RE, KEY=RE, 64kb:1mb."),
+    "tagignore": ("WHAT", "No stack with such a label."),
+    "tagshow": ("RE", "Only these labels."),
+    "taghide": ("RE", "Not these labels."),
+    "tagroot": ("KEYS", "Labels as frames at the root."),
+    "tagleaf": ("KEYS", "Labels as frames at the leaf."),
+    "nodecount": ("N", "Most boxes or rows. (default: 80; tables: all)"),
+    "nodefraction": ("F", "Leave out nodes under this share. (default: 0.005)"),
     "edgefraction": ("F", "Leave out edges under this share. (default: 0.001)"),
-    "sample_index": ("NAME", "Any of the values above, by name."),
+    "unit": ("UNIT", "bytes, kb, mb, auto, minimum. (default: minimum)"),
+    "divide_by": ("F", "Divide every value by this."),
+    "scale": ("F", "Multiply every value by this."),
+    "output": ("FILE", "Write there. (default: standard output)"),
+    "symbolize": ("HOW", "none, local, fastlocal, force, demangle=full|templates|none."),
+    "source_path": ("DIRS", "Where to look for source files."),
+    "trim_path": ("DIRS", "What to take off the front of their names."),
+    "lib_prefix": ("DIRS", "Where to look for programs and libraries."),
+    "add_lib": ("FILE", "One more file to look into for names."),
+    "buildid": ("ID", "Of the main program, where the profile has none."),
+    "add_comment": ("TEXT", "One more comment."),
+    "tools": ("DIR", "Where to look for objdump. (default: $PPROF_TOOLS)"),
+    "http": ("[HOST]:PORT", "Show the profile in a browser (heaptide serve)."),
 }
-_BOOLEAN = {"": True, "true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
+LISTS = frozenset({"base", "diff_base", "add_lib"})
+ALIASES = {"retain": "show", "exclude": "hide", "h": "help"}
+NEVER = {
+    "maxdegree": "edges are trimmed by --edgefraction",
+    "heapcheck": "read the checker's .heap file without it",
+    "interactive": "there is no shell; name an output",
+    "seconds": "profiles are read from files",
+    "timeout": "profiles are read from files",
+    "thread": "jemalloc's threads are summed",
+    "tls_cert": "profiles are read from files",
+    "tls_key": "profiles are read from files",
+    "tls_ca": "profiles are read from files",
+}
+"""Flags of one of the tools that have no counterpart, and what to do instead."""
+_BOOLEAN = {"": True, "true": True, "1": True, "t": True, "y": True, "yes": True} | dict.fromkeys(
+    ("false", "0", "f", "n", "no"), False
+)
+_EXCLUSIVE = {"output format": {*OUTPUTS, *SEARCHES, *VIEWERS}, "granularity": set(GRANULARITIES)}
+_SAME = {"text", "top"}
 
 
 @dataclass(slots=True)
@@ -56,11 +140,21 @@ class Request:
     """What was asked for."""
 
     output: str = "text"
-    by: str = "functions"
-    value: str = "inuse_space"
-    switches: set[str] = field(default_factory=set)
+    search: str = ""
+    """The regular expression of `SEARCHES`."""
+    viewer: str = ""
+    by: str = ""
+    value: str = ""
+    switches: dict[str, bool] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
+    """Outputs and granularities in the order in which they were named."""
+
+    def on(self, name: str, default: bool = False) -> bool:
+        """Whether a switch is set."""
+        return self.switches.get(name, default)
 
     def number(self, name: str, default: float) -> float:
         """A setting as a number. UsageError when it is none."""
@@ -74,13 +168,35 @@ class Request:
 
     def pattern(self, name: str) -> re.Pattern[str] | None:
         """A setting as a regular expression. UsageError when it is none."""
-        text = self.settings.get(name)
-        if not text:
-            return None
-        try:
-            return re.compile(text)
-        except re.error as error:
-            raise UsageError(f"--{name} {text!r} is no regular expression: {error}") from None
+        return compiled(f"--{name}", self.settings.get(name, ""))
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """A setting that is a list with commas."""
+        return tuple(word for word in self.settings.get(name, "").split(",") if word)
+
+
+_POSIX_CLASSES = {
+    "[:alnum:]": "0-9A-Za-z",
+    "[:alpha:]": "A-Za-z",
+    "[:digit:]": "0-9",
+    "[:lower:]": "a-z",
+    "[:upper:]": "A-Z",
+    "[:space:]": r"\s",
+    "[:word:]": r"\w",
+    "[:xdigit:]": "0-9A-Fa-f",
+}
+
+
+def compiled(what: str, text: str) -> re.Pattern[str] | None:
+    """A regular expression as the pprof tools take it, None for an empty one. UsageError when it is none."""
+    if not text:
+        return None
+    for name, letters in _POSIX_CLASSES.items():
+        text = text.replace(name, letters)
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise UsageError(f"{what} {text!r} is no regular expression: {error}") from None
 
 
 def parse(arguments: Sequence[str]) -> Request:
@@ -96,42 +212,73 @@ def parse(arguments: Sequence[str]) -> Request:
             request.files.append(word)
             continue
         name, equals, text = word.lstrip("-").partition("=")
-        if name in SETTINGS:
+        name = ALIASES.get(name, name)
+        if name in SETTINGS or name in SEARCHES:
             if not equals and not rest:
-                raise UsageError(f"{word} needs a value ({SETTINGS[name][0]})")
+                raise UsageError(f"{word} needs a value ({SETTINGS[name][0] if name in SETTINGS else 'RE'})")
             _set(request, name, text if equals else rest.pop(0))
         else:
             _switch(request, word, name, text)
+    _only_one_of_each(request)
     return request
 
 
 def _set(request: Request, name: str, text: str) -> None:
-    if name == "sample_index":
-        if text not in VALUES:
-            raise UsageError(f"--sample_index {text!r} is no value{did_you_mean(text, VALUES)}")
-        request.value = text
+    if name in SEARCHES:
+        if text:
+            request.output, request.search = name, text
+            request.named.append(name)
+    elif name in LISTS:
+        if text:
+            request.lists.setdefault(name, []).append(text)
     else:
         request.settings[name] = text
 
 
 def _switch(request: Request, word: str, name: str, text: str) -> None:
-    known = [*OUTPUTS, *GRANULARITIES, *VALUES, *SWITCHES]
-    name = "help" if name == "h" else name
+    known = [*OUTPUTS, *VIEWERS, *GRANULARITIES, *VALUES, *SWITCHES]
+    if name in NEVER:
+        raise UsageError(f"--{name} is not known here: {NEVER[name]}")
     if name not in known:
-        near = did_you_mean(name, [*known, *SETTINGS])
+        near = did_you_mean(name, [*known, *SETTINGS, *SEARCHES])
         raise UsageError(f"no flag '--{name}'{near}", hint="see: heaptide pprof --help")
     if text.lower() not in _BOOLEAN:
         raise UsageError(f"{word}: --{name} takes no value")
-    if not _BOOLEAN[text.lower()]:
+    on = _BOOLEAN[text.lower()]
+    if name in SWITCHES:
+        request.switches[name] = on
+    elif on:
+        _choose(request, name)
+
+
+def _choose(request: Request, name: str) -> None:
+    if name in VALUES:
+        request.value = {"total_delay": "delay", "mean_delay": "delay"}.get(name, name)
+        if name == "mean_delay":
+            request.switches["mean"] = True
         return
-    if name in OUTPUTS:
-        request.output = "text" if name == "top" else name
-    elif name in GRANULARITIES:
+    request.named.append(name)
+    if name in GRANULARITIES:
         request.by = name
-    elif name in VALUES:
-        request.value = name
+    elif name in VIEWERS:
+        request.output, request.viewer = VIEWERS[name][0], name
     else:
-        request.switches.add(name)
+        request.output = name
+
+
+def _only_one_of_each(request: Request) -> None:
+    for what, names in _EXCLUSIVE.items():
+        named = list(dict.fromkeys(name for name in request.named if name in names))
+        if len(named) > 1 and not set(named) <= _SAME:
+            raise UsageError(f"only one {what} at a time, not {' and '.join('--' + name for name in named)}")
+    if request.output == "top":
+        request.output = "text"
+    if request.output == "text" and request.on("stacks"):
+        request.output = "traces"
+    if request.lists.get("base") and request.lists.get("diff_base"):
+        raise UsageError("--base and --diff_base exclude each other")
+    if request.on("normalize") and not (request.lists.get("base") or request.lists.get("diff_base")):
+        raise UsageError("--normalize needs a --base or --diff_base")
 
 
 def help_text(name: str) -> str:
@@ -139,18 +286,25 @@ def help_text(name: str) -> str:
     lines = [
         f"Usage: {name} [FLAGS] [PROGRAM] PROFILE...",
         "",
-        "  Answer as the pprof tool does, by its old options, to stdout. PROFILE is a gperftools heap",
-        "  profile or a capture; several are summed. PROGRAM names the executable where it no longer",
-        "  stands where it ran.",
+        "  Answer as the pprof tools do, by their old and new flags. PROFILE is a capture or any profile",
+        "  that heaptide reads; several are summed. PROGRAM names the executable where it no longer",
+        "  stands where it ran. $PPROF_BINARY_PATH lists directories with programs and libraries.",
     ]
-    for title, flags in (("Outputs", OUTPUTS), ("Rows and boxes", GRANULARITIES), ("Values", VALUES)):
-        lines += ["", f"{title}:", *(f"  --{flag:<19} {text}" for flag, text in flags.items())]
-    lines += ["", "Options:", *(f"  --{flag:<19} {text}" for flag, text in SWITCHES.items())]
-    lines += [f"  --{flag + ' ' + kind:<19} {text}" for flag, (kind, text) in SETTINGS.items()]
+    viewers = {flag: text for flag, (_, text) in VIEWERS.items()}
+    searches = {f"{flag} RE": text for flag, text in SEARCHES.items()}
+    groups: tuple[tuple[str, Mapping[str, str]], ...] = (
+        ("Outputs", OUTPUTS | searches | viewers),
+        ("Rows and boxes", GRANULARITIES),
+        ("Values", VALUES),
+        ("Options", SWITCHES | {f"{flag} {kind}": text for flag, (kind, text) in SETTINGS.items()}),
+    )
+    for title, flags in groups:
+        lines += ["", f"{title}:", *(f"  --{flag:<22} {text}" for flag, text in flags.items())]
     lines += [
         "",
         "Examples:",
         f"  {name} --text ./server /tmp/profile.0001.heap",
         f"  {name} --ps --lines --base /tmp/profile.0001.heap ./server /tmp/profile.0009.heap > a.ps",
+        f"  {name} -top -cum -nodecount=20 -focus=handle server.4711.tide",
     ]
     return "\n".join(lines) + "\n"

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from heaptide.analysis.measures import scale
+
 Unit = Literal["bytes", "objects"]
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-_PPROF = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def _three_digits(value: float) -> str:
@@ -97,40 +98,22 @@ def address(value: int) -> str:
     return f"{value:#x}"
 
 
-def pprof_unit(smallest: float, largest: float, unit: Unit) -> str:
+def pprof_unit(smallest: float, largest: float, unit: str) -> str:
     """pprof's unit "minimum": that of the smallest value, unless the largest is over a hundred times bigger.
 
-    ``smallest`` is the smallest non-zero absolute value shown and ``largest`` the total.
+    ``smallest`` is the smallest non-zero absolute value shown and ``largest`` the total, both counted in ``unit``.
     """
-    if unit == "objects":
-        return ""
-    small, large = _pprof_auto(abs(smallest)), _pprof_auto(abs(largest))
-    if small != large and abs(smallest) * 100 < abs(largest):
-        return _pprof_auto(abs(smallest) * 100)
-    return small
+    small, large = scale(smallest, unit, "minimum")[1], scale(largest, unit, "minimum")[1]
+    if small != large and smallest * 100 < largest:
+        small = scale(100 * smallest, unit, "minimum")[1]
+    return small or unit
 
 
-def _pprof_auto(value: float) -> str:
-    step = 0
-    while value >= 1024 and step < len(_PPROF) - 1:
-        value, step = value / 1024, step + 1
-    return _PPROF[step]
-
-
-def pprof_value(value: float, unit: str) -> str:
-    """A value as pprof prints it in ``unit``: one of B kB MB GB TB PB, "auto" (chosen by the value) or "" (a count)."""
-    if value == 0:
-        return "0"
-    if unit == "":
-        return _pprof_decimals(value)
-    name = _pprof_auto(abs(value)) if unit == "auto" else unit
-    return _pprof_decimals(value / 1024 ** _PPROF.index(name)) + name
-
-
-def _pprof_decimals(value: float) -> str:
-    text = f"{value:.2f}"
-    text = text.removesuffix(".00")
-    return "0" if text == "-0" else text
+def pprof_value(value: float, unit: str, to: str = "auto") -> str:
+    """A value counted in ``unit`` as pprof prints it in ``to`` (kB, seconds, auto ...): ``1488.84kB``, ``0``."""
+    scaled, name = scale(value, unit, to)
+    text = f"{scaled:.2f}".removesuffix(".00")
+    return "0" if text in ("0", "-0") else text + name
 
 
 def pprof_percent(part: float, whole: float) -> str:
@@ -172,11 +155,24 @@ class Plain:
 class Pprof:
     """pprof's: ``36.62MB`` and ``94.38%``; all values in one unit (see `pprof_unit`)."""
 
+    counted_in: str
+    """The unit of the values as they come."""
     unit: str
+    """The unit that they are written in."""
     whole: float
+    ratio: float = 1.0
+    """What values are multiplied by before they are written."""
+    signed: bool = False
+    """Shares keep their sign."""
 
     def value(self, value: float) -> str:
-        return pprof_value(value, self.unit)
+        return pprof_value(value if self.ratio == 1.0 else int(value * self.ratio), self.counted_in, self.unit)
 
     def share(self, value: float) -> str:
-        return pprof_percent(value, self.whole).strip()
+        return self.column(value).strip()
+
+    def column(self, value: float, whole: float | None = None) -> str:
+        """A share for a column, six characters wide; of ``whole`` where it is not of the total."""
+        of = self.whole if whole is None else whole
+        text = pprof_percent(value, of)
+        return f"{'-' + text.strip():>6}" if self.signed and value * of < 0 and text.strip() != "0%" else text
