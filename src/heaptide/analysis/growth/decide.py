@@ -8,17 +8,32 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from heaptide.analysis.growth import steps
-from heaptide.analysis.growth.features import Features, measure
+from heaptide.analysis.growth import bends, shape, trend
+from heaptide.analysis.growth.bins import bin_count, bin_means
+from heaptide.analysis.growth.features import WARM_UP, Features, measure
+from heaptide.analysis.growth.jumps import Jumps, jumps_of
 from heaptide.analysis.growth.result import Judgement, Verdict
 from heaptide.model.histories import Histories
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 LEAST_SNAPSHOTS = 6
 ALPHA = 1e-4
 """How improbable no growth must be before a site is accused."""
-_STEP_GRAINS = 8.0
+ALPHA_AGE = 1e-3
+"""... and before its growth is taken for more than its load's."""
+CANDIDATE = 0.025
+"""The definition's bound: below it a site is looked at more closely."""
+GOES_ON = 0.4
+"""Growth goes on when its rate over the last half is at least this part of the rate before."""
+RECORD = 0.25
+"""How far above its past a site must stand, as a part of what the last half's rate amounts to."""
+BOUNDED = 0.5
+CONTAINER = 0.3
+"""Less than this part of the growth comes from more blocks: the blocks grow."""
+SWING = 0.5
+ROUGH = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +43,32 @@ class Setting:
     sampled: bool
     floor: float
     """Bytes per second below which growth is of no interest."""
+    min_rate: float = 0.0
+    """Bytes per second: what surely grows slower is not accused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of each row beside its features."""
+
+    p: Floats
+    """Probability that the last half did not grow; of all but the warm-up, where growth goes on."""
+    p_age: Floats
+    """The same of the age of what is in use."""
+    record: Floats
+    """See `RECORD`."""
+    bounded: Floats
+    bound: Floats
+    container: Flags
+    replaced: Floats
+    """Bytes freed in the last half for each byte in use in its middle."""
+    returns: npt.NDArray[np.int64]
+    swing: Floats
+    """Range over largest value."""
+    rough: Floats
+    """Range over the noise from bin to bin."""
+    filled: Floats
+    """Part of what is in use that came between the first twentieth of the run and its last third."""
 
 
 def decide(histories: Histories, times: Floats, setting: Setting) -> list[Judgement]:
@@ -39,57 +80,163 @@ def decide(histories: Histories, times: Floats, setting: Setting) -> list[Judgem
         setting: mode and floor of interest.
     """
     features = measure(histories, times, setting.sampled)
-    evidence = {
-        "p_half": features.half.below(0.0),
-        "p_main": features.main.below(0.0),
-        "p_third": features.third.below(0.0),
-    }
+    facts = _facts(histories, times, features)
+    jumps = jumps_of(histories, times, features)
+    return [_judgement(histories, times, features, facts, jumps[row], row, setting) for row in range(len(features.low))]
+
+
+def _facts(histories: Histories, times: Floats, features: Features) -> Facts:
+    begin, length = float(times[0]), float(times[-1] - times[0])
+    bins = bin_count(times, begin, float(times[-1]))
+    means = features.series @ bin_means(times, begin, float(times[-1]), bins)
+    noise = shape.roughness(means)
+    later = features.series @ bin_means(times, begin + 0.05 * length, float(times[-1]), bins)
+    bent = bends.compare(later)
+    reach = later.max(axis=1) - later.min(axis=1)
+    claimed = np.maximum(features.half.rate * length / 2, 1e-300)
+    p = _evidence(features.half, features.main, features.before)
+    top = np.maximum(later.max(axis=1), 1e-300)
+    return Facts(
+        p=p,
+        p_age=_age_evidence(histories, times, p),
+        record=shape.record(means, noise) / claimed,
+        bounded=bent.bounded,
+        bound=bent.bound,
+        container=_is_container(histories, features),
+        replaced=_replaced(histories, features),
+        returns=shape.returns(later),
+        swing=reach / top,
+        rough=reach / np.maximum(noise, 1e-9 * top),
+        filled=(later[:, 2 * bins // 3] - later[:, 0]) / top,
+    )
+
+
+def _evidence(half: trend.Trend, main: trend.Trend, before: trend.Trend) -> Floats:
+    """All but the warm-up counts only where growth goes on: a cache that fills has grown as well."""
+    goes_on = half.rate >= GOES_ON * before.rate
+    return np.minimum(half.below(0.0), np.where(goes_on, main.below(0.0), 1.0))
+
+
+def _age_evidence(histories: Histories, times: Floats, p: Floats) -> Floats:
+    """`_evidence` of the age of what is in use, for the rows that are suspected at all."""
+    result = np.ones(len(p))
+    rows = np.flatnonzero(p < CANDIDATE)
+    if not len(rows):
+        return result
+    aged = np.stack([shape.ages(times, histories.alloc_bytes[row], histories.free_bytes[row]) for row in rows])
+    begin, end = float(times[0]), float(times[-1])
+    length = end - begin
+    parts = ((begin + length / 2, end), (begin + WARM_UP * length, end), (begin + WARM_UP * length, begin + length / 2))
+    fits = []
+    for first, last in parts:
+        bins = bin_count(times, first, last)
+        fits.append(
+            trend.fit(aged @ bin_means(times, first, last, bins), (last - first) / bins, np.full(len(rows), 1e-9))
+        )
+    result[rows] = _evidence(*fits)
+    return result
+
+
+def _is_container(histories: Histories, features: Features) -> Flags:
+    """Blocks that grow, and not more blocks."""
+    middle = features.series.shape[1] // 2
+    grown = features.series[:, -1] - features.series[:, middle]
     objects = histories.in_use_objects
-    length = float(times[-1] - times[0])
-    object_rate = (objects[:, -1] - objects[:, objects.shape[1] // 2]) / (length / 2)
-    out = []
-    for row in range(len(features.low)):
-        facts = {name: float(column[row]) for name, column in evidence.items()}
-        out.append(_judge(histories, features, row, facts, times, setting, float(object_rate[row])))
-    return out
+    size = histories.in_use_bytes[:, middle] / np.maximum(objects[:, middle], 1e-9)
+    more = (objects[:, -1] - objects[:, middle]) * size
+    result: Flags = more < CONTAINER * grown
+    return result
 
 
-def _judge(
+def _replaced(histories: Histories, features: Features) -> Floats:
+    middle = features.series.shape[1] // 2
+    freed = histories.free_bytes[:, -1] - histories.free_bytes[:, middle]
+    result: Floats = freed / np.maximum(features.series[:, middle], 1.0)
+    return result
+
+
+def _judgement(
     histories: Histories,
-    features: Features,
-    row: int,
-    facts: dict[str, float],
     times: Floats,
+    features: Features,
+    facts: Facts,
+    jumps: Jumps,
+    row: int,
     setting: Setting,
-    object_rate: float,
 ) -> Judgement:
-    series = features.series[row]
-    low, high, rate = float(features.low[row]), float(features.high[row]), float(features.half.rate[row])
-    rose = steps.rises(series, _STEP_GRAINS * float(features.quantum[row]))
-    strong = min(facts["p_half"], facts["p_main"]) < ALPHA
-    verdict: Verdict
-    if low > 0 and strong:
-        freed = histories.free_bytes[row]
-        turnover = (freed[-1] - freed[len(times) // 2]) / max(series[-1], 1.0)
-        verdict, confidence, why = ("growing" if turnover > 0.5 else "leak"), 0.95, "its last half grew"
-    elif high < setting.floor:
-        verdict, confidence, why = "steady", 0.01, "no growth"
-    else:
-        verdict, confidence, why = "unsure", 0.05, "it may grow"
-    objects = histories.in_use_objects[row]
+    verdict, confidence, why = _verdict(features, facts, jumps, row, setting)
+    series, objects = features.series[row], histories.in_use_objects[row]
+    half = float(times[-1] - times[0]) / 2
+    spread = float(features.half.spread[row])
+    grains = float(features.quantum[row]) / half if setting.sampled else 0.0
     return Judgement(
         verdict=verdict,
         confidence=confidence,
-        rate=rate,
-        rate_low=low,
-        rate_high=high,
-        object_rate=object_rate,
+        rate=float(features.half.rate[row]),
+        rate_low=float(features.low[row]),
+        rate_high=float(features.high[row]),
+        object_rate=float(objects[-1] - np.interp(times[0] + half, times, objects)) / half,
         growth=float(series[-1] - series[0]),
         in_use=float(histories.in_use_bytes[row, -1]),
-        detectable=max(high - rate, 0.0) * 2,
+        detectable=_detectable(spread, grains),
         why=why,
-        steps=tuple(rise.index for rise in rose),
-        step_bytes=tuple(rise.bytes for rise in rose),
-        step_objects=tuple(float(objects[rise.index] - objects[rise.index - 1]) for rise in rose),
-        evidence=facts,
+        steps=jumps.index,
+        step_bytes=jumps.bytes,
+        step_objects=tuple(float(objects[index] - objects[index - 1]) for index in jumps.index),
+        bound=float(facts.bound[row]) if verdict == "filling" else None,
+        evidence={
+            "p": float(facts.p[row]),
+            "p_age": float(facts.p_age[row]),
+            "record": float(facts.record[row]),
+            "bounded": float(facts.bounded[row]),
+            "replaced": float(facts.replaced[row]),
+            "swing": float(facts.swing[row]),
+            "rough": float(facts.rough[row]),
+        },
     )
+
+
+_POWER = 3.9 + 1.645
+"""Standard errors for nineteen cases in twenty to lie beyond the accusation's bound."""
+
+
+def _detectable(spread: float, grains: float) -> float:
+    """The rate r with r = k sqrt(spread² + r grains): see `Judgement.detectable`."""
+    square = _POWER * _POWER
+    return (square * grains + float(np.sqrt((square * grains) ** 2 + 4 * square * spread * spread))) / 2
+
+
+def _verdict(features: Features, facts: Facts, jumps: Jumps, row: int, setting: Setting) -> tuple[Verdict, float, str]:
+    low, high = float(features.low[row]), float(features.high[row])
+    if jumps.index and jumps.kept:
+        return "growing", 0.95, jumps.why
+    if low > 0 and facts.p[row] < ALPHA and high > setting.min_rate:
+        excuse = _excuse(facts, jumps, row)
+        if excuse is None:
+            replaced = facts.replaced[row] > 1 or facts.container[row]
+            return ("growing" if replaced else "leak"), 0.95, "its last half grew"
+        return excuse
+    return _quiet(features, facts, row, setting)
+
+
+def _excuse(facts: Facts, jumps: Jumps, row: int) -> tuple[Verdict, float, str] | None:
+    """Why a site that surely grew is not accused."""
+    if facts.bounded[row] > BOUNDED:
+        return "filling", 0.05, "its growth runs out"
+    if facts.record[row] < RECORD:
+        return "unsure", 0.1, "it was as high before, and came back"
+    if jumps.overdue:
+        return "filling", 0.1, "its steps have ceased"
+    if not facts.container[row] and facts.p_age[row] > ALPHA_AGE:
+        return "steady", 0.05, "it follows its load: what is in use is no older than before"
+    return None
+
+
+def _quiet(features: Features, facts: Facts, row: int, setting: Setting) -> tuple[Verdict, float, str]:
+    if facts.returns[row] >= 2 and facts.swing[row] > SWING and facts.rough[row] > ROUGH:
+        return "cyclic", 0.01, f"it came back to its trough {facts.returns[row]} times"
+    if facts.filled[row] > 0.3 and facts.rough[row] > ROUGH:
+        return "filling", 0.02, "it grew earlier"
+    if features.high[row] < setting.floor:
+        return "steady", 0.01, "no growth that matters"
+    return "unsure", 0.05, "no growth is certain, and not ruled out"

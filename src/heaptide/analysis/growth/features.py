@@ -18,6 +18,10 @@ WARM_UP = 0.2
 """The first part of a run says nothing of its steady state."""
 SLICES = 12
 """The run in equal parts, over whose means peaks are compared."""
+_WALK_LOSS = 1.05
+"""Variance of the estimated drift of a random walk over that of the best one: between the ends' difference, 1, and
+ordinary least squares, 6/5."""
+_ALONE = 0.02
 _OPEN_FROM = 24
 """With so many snapshots a spike of one snapshot is taken out."""
 
@@ -58,7 +62,7 @@ def measure(histories: Histories, times: Floats, sampled: bool) -> Features:
     begin, end = float(times[0]), float(times[-1])
     length = end - begin
     half = _fit(series, times, begin + length / 2, end, quantum)
-    low, high = interval(half, quantum, length / 2, sampled)
+    low, high = interval(half, grain_variance(histories, times, quantum, sampled), length / 2)
     return Features(
         half=half,
         main=_fit(series, times, begin + WARM_UP * length, end, quantum),
@@ -92,26 +96,40 @@ def grain(histories: Histories, sampled: bool) -> Floats:
     return result
 
 
-def interval(fitted: trend.Trend, quantum: Floats, length: float, sampled: bool) -> tuple[Floats, Floats]:
+def grain_variance(histories: Histories, times: Floats, quantum: Floats, sampled: bool) -> Floats:
+    """Variance of what is kept, for each byte of it, as a random walk over the last half: bytes.
+
+    Of a sample's weight q each byte kept has the variance q. In exact mode blocks may come as regularly as they like:
+    where nothing is freed, the steps of the series themselves tell; else nothing is known and it is zero.
+    """
+    if sampled:
+        return quantum
+    last = times >= (times[0] + times[-1]) / 2
+    kept, freed = histories.alloc_bytes[:, last], histories.free_bytes[:, last]
+    gaps, steps = np.diff(times[last]), np.diff(kept, axis=1)
+    total = kept[:, -1] - kept[:, 0]
+    excess = steps - (total / gaps.sum())[:, None] * gaps
+    variance = np.square(excess).sum(axis=1) * len(gaps) / max(len(gaps) - 1, 1)
+    alone = (total > 0) & (freed[:, -1] - freed[:, 0] < _ALONE * total)
+    result: Floats = np.divide(variance, total, out=np.zeros(len(total)), where=alone)
+    return result
+
+
+def interval(fitted: trend.Trend, grains: Floats, length: float) -> tuple[Floats, Floats]:
     """The 95 % interval of a rate, the part of the variance that is proportional to the rate taken at its ends.
 
-    What is kept arrives in grains: n of them have a variance of n, so that the rate r over a time T has at least
-    r q / T from grains of q bytes. Wilson's (1927) reasoning: the ends are the rates for which the estimate would lie
-    just within the error that *they* predict, not the error that the estimate predicts.
+    What is kept arrives in grains: at the rate r over a time T the variance of the estimated rate is at least r g / T
+    for grains of g bytes. Wilson's (1927) reasoning: the ends are the rates for which the estimate would lie just
+    within the error that *they* predict, not the error that the estimate predicts.
     """
-    grains = 1.1 * quantum / length  # between the random walk's 1 and ordinary least squares' 6/5
-    variance = np.square(fitted.spread)
-    up = np.maximum(fitted.rate, 0.0)
-    arrivals = grains * up
-    rest = np.maximum(variance - arrivals, 0.0)
-    if not sampled:  # blocks may come as regularly as they like: no more than the series shows
-        grains = np.where(up > 0, np.minimum(grains, variance / np.maximum(up, 1e-300)), 0.0)
-        arrivals = grains * up
+    per_rate = _WALK_LOSS * grains / length
+    arrivals = per_rate * np.maximum(fitted.rate, 0.0)
+    rest = np.maximum(np.square(fitted.spread) - arrivals, 0.0)
     ends = []
     for probability, sign in ((0.025, -1.0), (0.975, 1.0)):
         t = np.abs(fitted.quantile(probability) - fitted.rate) / fitted.spread
-        skew = t * t * grains / 2
-        ends.append(fitted.rate + skew + sign * t * np.sqrt(rest + arrivals + skew * grains / 2))
+        skew = t * t * per_rate / 2
+        ends.append(fitted.rate + skew + sign * t * np.sqrt(rest + arrivals + skew * per_rate / 2))
     return ends[0], ends[1]
 
 

@@ -19,6 +19,7 @@ All matrices depend on the number of points alone, so any number of series costs
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,9 +30,12 @@ Floats = npt.NDArray[np.float64]
 
 NU = 1.0
 """Degrees of freedom that the floor of the noise counts for."""
-_WALK_SHARES = (0.003, 0.03, 0.3)
-_WALK_MEMORIES = (0.0, 2.0, 8.0)
-_MEMORIES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+_WALK_SHARES = (0.01, 0.1, 0.5)
+_WALK_MEMORIES = (0.0, 2.0)
+_MEMORIES = (0.0, 1.0, 2.0, 4.0, 8.0)
+_WALK_PRIOR = 16.0
+"""How much likelier a pure random walk is beforehand than each other model: what is kept arrives at random. Noise of a
+memory near the whole stretch cannot be told from it, and is taken for it."""
 _QUANTILE_STEPS = 40
 
 
@@ -107,11 +111,18 @@ def fit(series: Floats, step: float, floor: Floats) -> Trend:
 
 @lru_cache(maxsize=64)
 def _models(points: int) -> tuple[_Model, ...]:
-    return tuple(_model(covariance) for covariance in _covariances(points))
+    return tuple(_model(covariance, prior) for covariance, prior in noises(points))
 
 
-def _covariances(points: int) -> list[Floats]:
-    """The family, each scaled so that what a line leaves of it has unit mean square."""
+@lru_cache(maxsize=64)
+def noises(points: int) -> tuple[tuple[Floats, float], ...]:
+    """The family of covariances of so many points, and the logarithms of their prior weights.
+
+    Each is scaled so that what a line leaves of it has unit mean square.
+
+    The points are means over bins. Of a random walk the means over bins i < j have the covariance i + 1/2, and the
+    variance i + 1/3: their steps are correlated, and taking them for independent ones halves the error of the slope.
+    """
     where = np.arange(points)
     apart = np.abs(where[:, None] - where[None, :])
     stationary = {
@@ -119,15 +130,14 @@ def _covariances(points: int) -> list[Floats]:
         for memory in _MEMORIES
         if memory <= points / 2
     }
-    walk = _scaled(np.minimum(where[:, None], where[None, :]) + 1.0)
+    walk = _scaled(np.minimum(where[:, None], where[None, :]) + 1 / 2 - np.eye(points) / 6)
     mixed = [
         (1 - share) * stationary[memory] + share * walk
         for share in _WALK_SHARES
         for memory in _WALK_MEMORIES
         if memory in stationary
     ]
-    # A random walk of which the bins are means, as those of the series are: neighbours share a part of a step.
-    return [*stationary.values(), *mixed, walk + 1e-6 * np.eye(points)]
+    return (*((covariance, 0.0) for covariance in [*stationary.values(), *mixed]), (walk, math.log(_WALK_PRIOR)))
 
 
 def _scaled(covariance: Floats) -> Floats:
@@ -144,14 +154,14 @@ def _rest(points: int) -> Floats:
     return rows
 
 
-def _model(covariance: Floats) -> _Model:
+def _model(covariance: Floats, prior: float) -> _Model:
     points = len(covariance)
     factor = np.linalg.cholesky(covariance)
     whiten = np.linalg.inv(factor)
     line = np.stack([np.ones(points), np.arange(points) - (points - 1) / 2], axis=1)
     basis, triangle = np.linalg.qr(whiten @ line, mode="complete")
     inverse = np.linalg.inv(triangle[:2])
-    log_weight = -np.log(np.diag(factor)).sum() - np.log(np.abs(np.diag(triangle[:2]))).sum()
+    log_weight = prior - np.log(np.diag(factor)).sum() - np.log(np.abs(np.diag(triangle[:2]))).sum()
     return _Model(
         residual=basis[:, 2:].T @ whiten,
         slope=inverse[1] @ basis[:, :2].T @ whiten,
