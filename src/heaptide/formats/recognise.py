@@ -61,7 +61,7 @@ def _read_collapsed(data: bytes, path: str) -> Foreign:
     return Foreign("collapsed", (Moment(collapsed.parse(data, path)),))
 
 
-_READERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, str], Foreign]]] = {
+READERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, str], Foreign]]] = {
     "gperftools": (gperftools.looks_like, _read_gperftools),
     "jemalloc": (jemalloc.looks_like, _read_jemalloc),
     "collapsed": (collapsed.looks_like, _read_collapsed),
@@ -73,7 +73,7 @@ _READERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, str], Foreig
 def kind_of(head: bytes) -> str | None:
     """The format of a file that begins with ``head`` (its first `HEAD_BYTES`), None if it is none that is read."""
     inner = packed.head_of(head)
-    for name, (looks_like, _) in _READERS.items():
+    for name, (looks_like, _) in READERS.items():
         if looks_like(inner):
             return name
     return None
@@ -88,8 +88,8 @@ def read(data: bytes, path: str = "<profile>") -> Foreign:
     kind = kind_of(data[:HEAD_BYTES])
     if kind is None:
         raise InputError(
-            path, 0, "the beginning of a profile", found=repr(data[:16]), hint=f"read are: {', '.join(_READERS)}"
+            path, 0, "the beginning of a profile", found=repr(data[:16]), hint=f"read are: {', '.join(READERS)}"
         )
     if kind not in ("pprof",) and (packed.is_gzip(data) or packed.is_zstd(data)):
         data = packed.unpack(data, path)
-    return _READERS[kind][1](data, path)
+    return READERS[kind][1](data, path)
