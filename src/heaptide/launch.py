@@ -217,7 +217,7 @@ def allocator_path(name: str) -> Path:
 
 
 def _library_folders() -> Iterator[Path]:
-    """Where the loader looks, in its order: LD_LIBRARY_PATH, ld.so.conf, the standard ones. Then those of cmeel on PyPI."""
+    """Where the loader looks, in its order: LD_LIBRARY_PATH, ld.so.conf, the standard ones. Then PyPI's cmeel ones."""
     yield from (Path(part) for part in os.environ.get("LD_LIBRARY_PATH", "").split(":") if part)
     yield from _configured_folders(Path("/etc/ld.so.conf"), depth=0)
     machine = os.uname().machine
