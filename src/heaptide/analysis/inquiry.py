@@ -106,7 +106,6 @@ def answer(columns: Columns, inquiry: Inquiry, written: tags.Written, *, is_diff
     total = _total(columns, index, inquiry.mean)
     if not inquiry.relative:
         columns = _filtered(columns, inquiry, units, idle)
-    columns = tags.without_base_mark(columns)
     if not inquiry.inlines:
         columns = without_inlines(columns)
     kind = columns.sample_types[index]

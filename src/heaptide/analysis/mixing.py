@@ -272,10 +272,10 @@ def _joined(parts: Sequence[Columns]) -> Columns:
 
 
 def _renumbered(labels: Labels, strings: dict[str, int]) -> Ints:
-    """The labels as rows (key, text, number, unit) in terms of a common string table, ordered within each sample."""
+    """The labels as rows (key, text, number, unit) in terms of a common string table; each sample's ordered by key."""
     number = np.array([*(strings.setdefault(text, len(strings)) for text in labels.strings), -1], np.int64)
     table = np.stack([number[labels.key], number[labels.text], labels.number, number[labels.unit]], 1)
-    order = np.lexsort((table[:, 3], table[:, 2], table[:, 1], table[:, 0], labels.sample))
+    order = np.lexsort((table[:, 0], labels.sample))
     ordered: Ints = np.ascontiguousarray(table[order])
     return ordered
 

@@ -23,6 +23,8 @@ BASE_LABEL = "pprof::base"
 _Pairs = tuple[Ints, Ints]
 """Pairs of a node and a row (or label), as two columns."""
 
+_Sum = tuple[int, int, float, float, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Tag:
@@ -66,7 +68,9 @@ class Tagger:
         self._weights = weights
         self._unit = unit
         self.texts, self._text_of_row = joined_texts(columns)
-        self._size_row, self._size, self._sizes = _sizes(columns, lambda value: written(value, unit))
+        chosen = _size_labels(columns)
+        self._size_row, self._number = columns.labels.sample[chosen], columns.labels.number[chosen]
+        self._size, self._sizes = _written_sizes(self._number, lambda value: written(value, unit))
 
     def tags_of(self, draft: Draft, nodes: Ints, cutoff: float) -> list[NodeTags]:
         """The labels of some nodes, in their order; without those whose flat and cum are both under ``cutoff``."""
@@ -76,20 +80,20 @@ class Tagger:
         through = _chosen(number, members.node, members.row)
         ending = _chosen(number, members.leaf_node, members.leaf_row)
         texts: list[list[Tag]] = [[] for _ in range(len(nodes))]
-        for node, text, flat, cum in _sums(self._weights, through, ending, self._text_of_row, cutoff):
+        for node, text, flat, cum, _ in _sums(self._weights, through, ending, self._text_of_row, cutoff):
             if text:
                 texts[node].append(Tag(self.texts[text], flat, cum))
         sizes: list[dict[str, list[Tag]]] = [{} for _ in range(len(nodes))]
-        for node, both, flat, cum in self._size_sums(through, ending, cutoff):
+        for node, both, flat, cum, first in self._size_sums(through, ending, cutoff):
             text, size = divmod(both, len(self._sizes))
-            name, value = self._sizes[size]
-            sizes[node].setdefault(self.texts[text], []).append(Tag(name, flat, cum, value, self._unit))
+            tag = Tag(self._sizes[size], flat, cum, int(self._number[first]), self._unit)
+            sizes[node].setdefault(self.texts[text], []).append(tag)
         return [
             NodeTags(tuple(of_text), {text: tuple(tags) for text, tags in of_size.items()})
             for of_text, of_size in zip(texts, sizes, strict=True)
         ]
 
-    def _size_sums(self, through: _Pairs, ending: _Pairs, cutoff: float) -> list[tuple[int, int, float, float]]:
+    def _size_sums(self, through: _Pairs, ending: _Pairs, cutoff: float) -> list[_Sum]:
         """As `_sums` for text and size together; a row with several sizes counts for each."""
         row, divisor = self._size_row, self._weights.divisor
         kind = self._text_of_row[row] * len(self._sizes) + self._size
@@ -109,18 +113,17 @@ def _chosen(number: Ints, node: Ints, row: Ints) -> _Pairs:
     return number[node[keep]], row[keep]
 
 
-def _sums(
-    weights: Weights, through: _Pairs, ending: _Pairs, kind: Ints, cutoff: float
-) -> list[tuple[int, int, float, float]]:
-    """(node, kind, flat, cum) for each kind of row that runs through a node; ``kind`` has an entry for each row."""
+def _sums(weights: Weights, through: _Pairs, ending: _Pairs, kind: Ints, cutoff: float) -> list[_Sum]:
+    """(node, kind, flat, cum, first such row) for each kind of row through a node; ``kind`` has one for each row."""
     kinds = int(kind.max(initial=0)) + 1
-    keys, group = np.unique(through[0] * kinds + kind[through[1]], return_inverse=True)
+    keys, first, group = np.unique(through[0] * kinds + kind[through[1]], return_index=True, return_inverse=True)
     at = np.searchsorted(keys, ending[0] * kinds + kind[ending[1]])
     cum = weights.per(group, through[1], len(keys))
     flat = weights.per(at, ending[1], len(keys))
     shown = (np.abs(cum) >= cutoff) | (np.abs(flat) >= cutoff)
     node, which = np.divmod(keys[shown], kinds)
-    return list(zip(node.tolist(), which.tolist(), flat[shown].tolist(), cum[shown].tolist(), strict=True))
+    columns = (node, which, flat[shown], cum[shown], through[1][first[shown]])
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def joined_texts(columns: Columns) -> tuple[list[str], Ints]:
@@ -139,19 +142,15 @@ def joined_texts(columns: Columns) -> tuple[list[str], Ints]:
     return list(index), of_row
 
 
-def _sizes(columns: Columns, written: Callable[[int], str]) -> tuple[Ints, Ints, list[tuple[str, int]]]:
-    """Row and size of each ``bytes`` label, and the sizes: how each is written, and the first value written so."""
-    labels = columns.labels
-    wanted = [i for i, text in enumerate(labels.strings) if text == SIZE_LABEL]
-    chosen = np.flatnonzero(np.isin(labels.key, wanted) & (labels.text < 0))
-    values, group = np.unique(labels.number[chosen], return_inverse=True)
+def _size_labels(columns: Columns) -> Ints:
+    """Which labels say the size of a block."""
+    wanted = [i for i, text in enumerate(columns.labels.strings) if text == SIZE_LABEL]
+    return np.flatnonzero(np.isin(columns.labels.key, wanted) & (columns.labels.text < 0))
+
+
+def _written_sizes(number: Ints, written: Callable[[int], str]) -> tuple[Ints, list[str]]:
+    """For each number which of the written sizes it is, and these; numbers that are written alike are one."""
+    values, group = np.unique(number, return_inverse=True)
     index: dict[str, int] = {}
-    sizes: list[tuple[str, int]] = []
-    of_value = np.zeros(len(values), np.int64)
-    for i, value in enumerate(values.tolist()):
-        name = written(value)
-        if name not in index:
-            index[name] = len(sizes)
-            sizes.append((name, value))
-        of_value[i] = index[name]
-    return labels.sample[chosen], of_value[group], sizes
+    of_value = np.array([index.setdefault(written(value), len(index)) for value in values.tolist()], np.int64)
+    return of_value[group], list(index)

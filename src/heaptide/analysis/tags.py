@@ -144,11 +144,6 @@ def with_tags(columns: Columns, keep: Callable[[str], bool]) -> Columns:
     return replace(columns, labels=with_labels(labels, kept[labels.key] if len(labels) else np.zeros(0, bool)))
 
 
-def without_base_mark(columns: Columns) -> Columns:
-    """The samples without the mark of those that were subtracted."""
-    return with_tags(columns, lambda key: key != BASE_LABEL)
-
-
 def rows_of_base(columns: Columns) -> Flags:
     """The samples that carry the mark of those that were subtracted."""
     return _rows_with_text(columns, BASE_LABEL, re.compile("^true$"))
@@ -168,16 +163,14 @@ def with_tag_frames(columns: Columns, roots: Sequence[str], leaves: Sequence[str
     if not keys:
         return columns
     names = [_values_by_row(columns, key, written) for key in keys]
-    known = [sorted(set(of_key)) for of_key in names]
-    first = np.cumsum([len(columns.locations), *(len(of_key) for of_key in known)])
-    inserted = np.stack(
-        [
-            start + np.array([{name: i for i, name in enumerate(words)}[name] for name in of_key], np.int64)
-            for start, words, of_key in zip(first[:-1], known, names, strict=True)
-        ]
-    )
-    frames = [(name, key) for key, words in zip(keys, known, strict=True) for name in words]
-    return _with_ends(_with_functions(columns, frames), inserted, len(leaves))
+    # Numbered in the order of first use, a sample's root frames before its leaf frames, as pprof numbers them.
+    order = [*range(len(leaves), len(keys)), *range(len(leaves))]
+    index: dict[tuple[str, str], int] = {}
+    inserted = np.zeros((len(keys), len(columns)), np.int64)
+    for row in range(len(columns)):
+        for i in order:
+            inserted[i, row] = index.setdefault((names[i][row], keys[i]), len(index))
+    return _with_ends(_with_functions(columns, list(index)), inserted + len(columns.locations), len(leaves))
 
 
 def _values_by_row(columns: Columns, key: str, written: Written) -> list[str]:
