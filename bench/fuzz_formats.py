@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.fuzz import readers
 
 FOLDER = Path(__file__).parent / "out" / "fuzz"
-_LIMITS = ("-max_len=2048", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", "-reload=0")
+_LIMITS = ("-max_len=700", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", "-reload=0")
 
 
 def fuzz(reader: str, runs: int, seed: int) -> tuple[int, float, int, int]:

@@ -121,11 +121,14 @@ def place(addresses: Addresses, entries: Sequence[Mapping]) -> tuple[tuple[Mappe
 
 def _place_rest(addresses: Addresses, mappings: list[Mapping], index: Indices) -> None:
     """Fills what is -1 in ``index``, and may extend mappings or add one."""
+    rest = np.flatnonzero(index < 0).tolist()
+    if not rest:
+        return
     start, limit, offset = (
         np.array([getattr(one, name) for one in mappings], np.uint64) for name in ("start", "limit", "offset")
     )
     fake = -1
-    for row in np.flatnonzero(index < 0).tolist():
+    for row in rest:
         address = addresses[row]
         inside = (start <= address) & (address < limit)
         below = (offset != 0) & (offset <= start) & (start - offset <= address) & (address < start)

@@ -49,15 +49,13 @@ def unpack(data: bytes, path: str, *, cut: bool = False) -> bytes:
 
 
 def head_of(data: bytes) -> bytes:
-    """What the first bytes of a packed file unpack to, as far as they go; the bytes themselves if it is not packed."""
+    """What the first bytes of a gzipped file unpack to, as far as they go; the bytes themselves if it is not one."""
+    if not is_gzip(data):
+        return data
     try:
-        if is_gzip(data):
-            return zlib.decompressobj(31).decompress(data, 1 << 16)
-        if is_zstd(data):
-            return _zstd(data, 1 << 16)[0]
-    except (zlib.error, ValueError):
+        return zlib.decompressobj(31).decompress(data, 1 << 16)
+    except zlib.error:
         return b""
-    return data
 
 
 def _gzip(data: bytes, ceiling: int) -> tuple[bytes, bool]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from heaptide._errors import InputError
-from heaptide.formats import collapsed, gperftools, jemalloc, packed, pprof
+from heaptide.formats import collapsed, gperftools, heaptrack, jemalloc, massif, packed, pprof
 from heaptide.model.columns import Columns
 
 HEAD_BYTES = 4096
@@ -61,9 +61,23 @@ def _read_collapsed(data: bytes, path: str) -> Foreign:
     return Foreign("collapsed", (Moment(collapsed.parse(data, path)),))
 
 
+def _read_heaptrack(data: bytes, path: str) -> Foreign:
+    file = heaptrack.parse(data, path)
+    moments = tuple(Moment(columns, seconds) for seconds, columns in file.moments())
+    return Foreign("heaptrack", moments, tuple(file.warnings), command=file.command)
+
+
+def _read_massif(data: bytes, path: str) -> Foreign:
+    file = massif.parse(data, path)
+    moments = tuple(Moment(columns, seconds) for seconds, columns in file.moments)
+    return Foreign("massif", moments, tuple(file.warnings), command=file.command)
+
+
 READERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, str], Foreign]]] = {
     "gperftools": (gperftools.looks_like, _read_gperftools),
     "jemalloc": (jemalloc.looks_like, _read_jemalloc),
+    "heaptrack": (heaptrack.looks_like, _read_heaptrack),
+    "massif": (massif.looks_like, _read_massif),
     "collapsed": (collapsed.looks_like, _read_collapsed),
     "pprof": (pprof.looks_like, _read_pprof),
 }
@@ -72,6 +86,8 @@ READERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, str], Foreign
 
 def kind_of(head: bytes) -> str | None:
     """The format of a file that begins with ``head`` (its first `HEAD_BYTES`), None if it is none that is read."""
+    if packed.is_zstd(head):  # its first block may be longer than what is seen; nothing else that is read is packed so
+        return "heaptrack"
     inner = packed.head_of(head)
     for name, (looks_like, _) in READERS.items():
         if looks_like(inner):
@@ -90,6 +106,6 @@ def read(data: bytes, path: str = "<profile>") -> Foreign:
         raise InputError(
             path, 0, "the beginning of a profile", found=repr(data[:16]), hint=f"read are: {', '.join(READERS)}"
         )
-    if kind not in ("pprof",) and (packed.is_gzip(data) or packed.is_zstd(data)):
-        data = packed.unpack(data, path)
+    if packed.is_gzip(data) or packed.is_zstd(data):
+        data = packed.unpack(data, path, cut=kind == "heaptrack")  # it is written while the program runs
     return READERS[kind][1](data, path)
