@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../version.h"
+#include "thread.h"
 
 static struct ht_gate closed_gate;
 struct ht_gate *ht_gate = &closed_gate;
@@ -123,7 +124,8 @@ struct ht_books *ht_books_create(const struct ht_books_plan *plan) {
     struct ht_books *b = ht_sys_map(sizeof *b);
     if (!b) return NULL;
     struct size size = plan->mode == HT_MODE_EXACT ? exact_size : sampled_size;
-    for (; size.max_ids >= 1u << 12; size.max_ids /= 4, size.pool_pages /= 4, size.regions /= 4) // RLIMIT_AS, RLIMIT_FSIZE, overcommit
+    for (; size.max_ids >= 1u << 12;
+         size.max_ids /= 4, size.pool_pages /= 4, size.regions /= 4) // RLIMIT_AS, RLIMIT_FSIZE, overcommit
         if (try_size(b, plan, size)) return b;
     ht_sys_unmap(b, sizeof *b);
     return NULL;
@@ -230,13 +232,49 @@ static char *log_at(struct ht_books *b, uint64_t position) {
 }
 
 void ht_log_publish(struct ht_log_entry *entry, uint64_t position) {
+    struct ht_thread *t = ht_tls.thread;
     __atomic_store_n(&entry->stamp, ht_log_stamp(position), __ATOMIC_RELEASE);
+    ht_compiler_barrier();
+    if (t && t->reserved.is_ours && t->reserved.position == position) t->reserved.bytes = 0;
 }
 
 static void pad(struct ht_books *b, uint64_t position, uint64_t bytes) {
     struct ht_log_entry *entry = (struct ht_log_entry *)log_at(b, position);
     *entry = (struct ht_log_entry){.bytes = (uint32_t)bytes, .type = HT_LOG_PAD};
     ht_log_publish(entry, position);
+}
+
+// An entry that is never published is one that the recorder never gets past. So the thread remembers what it is about to
+// reserve, and then that it has. The reservation of this thread; NULL: there is none to keep, or an interrupted one is in it.
+static struct ht_reserved *reservation(void) {
+    struct ht_thread *t = ht_tls.thread;
+    return t && !t->reserved.bytes ? &t->reserved : NULL;
+}
+
+// Was the room reserved by the one who left just then? The head moved on from where it stood: by him or by another, who will
+// publish his entry in no time. So if nobody has, for long enough, it was he.
+static bool was_reserved(struct ht_books *b, struct ht_reserved *r) {
+    enum { LONG_ENOUGH_NS = 250000000 };
+    if (r->is_ours) return true;
+    if (__atomic_load_n(&b->header->log_head, __ATOMIC_ACQUIRE) == r->from) return r->bytes = 0, false;
+    uint64_t now = ht_sys_boottime_from_vdso_ns();
+    if (!r->asked_ns) r->asked_ns = now;
+    return now - r->asked_ns > LONG_ENOUGH_NS;
+}
+
+static bool is_published(struct ht_books *b, uint64_t position) {
+    const struct ht_log_entry *entry = (const struct ht_log_entry *)log_at(b, position);
+    return __atomic_load_n(&b->control->log_ack, __ATOMIC_ACQUIRE) > position ||
+           __atomic_load_n(&entry->stamp, __ATOMIC_ACQUIRE) == ht_log_stamp(position);
+}
+
+void ht_log_left(struct ht_books *b, struct ht_thread *t) {
+    struct ht_reserved *r = &t->reserved;
+    if (b != t->books || is_published(b, r->is_ours ? r->position : r->from)) r->bytes = 0;
+    if (!r->bytes || !was_reserved(b, r)) return;
+    pad(b, r->position, r->bytes);
+    if (r->from != r->position) pad(b, r->from, r->position - r->from);
+    r->bytes = 0;
 }
 
 // The log's pages come as it first reaches them: most programs never fill it once.
@@ -249,20 +287,28 @@ static bool make_log_present(struct ht_books *b, uint64_t end) {
 }
 
 struct ht_log_entry *ht_log_reserve(struct ht_books *b, uint64_t bytes, uint64_t *ret_position) {
-    uint64_t size = b->header->log_size, head = __atomic_load_n(&b->header->log_head, __ATOMIC_RELAXED), to_end;
+    uint64_t size = b->header->log_size, head = __atomic_load_n(&b->header->log_head, __ATOMIC_RELAXED), to_end, end;
+    struct ht_reserved none, *r = reservation();
+    if (!r) r = &none;
     bytes = round_up(bytes, 16);
     do {
         to_end = size - (head & (size - 1));
-        uint64_t need = bytes <= to_end ? bytes : to_end + bytes; // entries never wrap
+        end = head + (bytes <= to_end ? bytes : to_end + bytes); // entries never wrap
         uint64_t acknowledged = __atomic_load_n(&b->control->log_ack, __ATOMIC_ACQUIRE);
-        if (bytes > size / 2 || head + need - acknowledged > size) return NULL;
-        if (!make_log_present(b, head + need < size ? head + need : size)) return NULL;
-        *ret_position = head + need - bytes;
-    } while (!__atomic_compare_exchange_n(&b->header->log_head, &head, *ret_position + bytes, true, __ATOMIC_ACQ_REL,
-                                          __ATOMIC_RELAXED));
-    if (*ret_position != head) pad(b, head, to_end);
-    struct ht_log_entry *entry = (struct ht_log_entry *)log_at(b, *ret_position);
+        bool fits = bytes <= size / 2 && end - acknowledged <= size;
+        r->bytes = 0;
+        if (!fits || !make_log_present(b, end < size ? end : size)) return NULL;
+        *r = (struct ht_reserved){.from = head, .position = end - bytes};
+        ht_compiler_barrier();
+        r->bytes = bytes;
+        ht_compiler_barrier();
+    } while (!__atomic_compare_exchange_n(&b->header->log_head, &head, end, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    ht_compiler_barrier();
+    r->is_ours = true;
+    *ret_position = r->position;
+    struct ht_log_entry *entry = (struct ht_log_entry *)log_at(b, r->position);
     __atomic_store_n(&entry->stamp, 0, __ATOMIC_RELAXED);
     entry->bytes = (uint32_t)bytes;
+    if (r->position != r->from) pad(b, r->from, to_end);
     return entry;
 }

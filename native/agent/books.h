@@ -93,6 +93,9 @@ void ht_memory_used(enum ht_memory_kind kind, int64_t bytes); // the agent's own
 
 // Room for an entry of `bytes` (header included; rounded up to 16). NULL: the log is full, or there is none.
 struct ht_log_entry *ht_log_reserve(struct ht_books *b, uint64_t bytes, uint64_t *ret_position);
+struct ht_thread;
+// The thread left the entry that it had reserved: the recorder is to pass over it.
+void ht_log_left(struct ht_books *b, struct ht_thread *t);
 // Makes the entry, whose type, flags and id are set, visible to the recorder.
 void ht_log_publish(struct ht_log_entry *entry, uint64_t position);
 

@@ -5,6 +5,7 @@
 
 #include "record.h"
 #include "stacks.h"
+#include "turn.h"
 
 bool ht_mapping_on;
 
@@ -17,14 +18,31 @@ enum { TURNS = 20000, ROOM = 512 }; // pages of the array come for so many regio
 static struct ht_books *books;
 static struct ht_range *regions; // in the books, where the recorder reads them
 static uint32_t region_count;
-static uint32_t busy;
+static ht_turn busy;
+
+// The thread that has the lock is this one. Either it was interrupted there, and we are in the handler; or a handler left it there
+// by longjmp: then the lock is ours, and the array may be half moved. One region may be there twice, or torn: what is no
+// region in its place is dropped, and one may be lost.
+static HT_NOINLINE bool take_over(void) {
+    struct ht_caller here = HT_CALLER();
+    if (!ht_tls.thread || !ht_stacks_was_left(ht_tls.thread, &here)) return false;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < region_count; i++) {
+        struct ht_range r = regions[i];
+        if (r.start < r.end && r.id && r.start >= (kept ? regions[kept - 1].end : 0)) regions[kept++] = r;
+    }
+    region_count = kept;
+    ht_books_lose(books, HT_LOSS_MAPPING, 1);
+    return true;
+}
 
 static bool try_lock(void) {
     for (int i = 0; i < TURNS; i++) {
-        if (!__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) {
+        if (ht_turn_take(&busy)) {
             __atomic_fetch_add(&books->header->regions_seq, 1, __ATOMIC_SEQ_CST);
             return true;
         }
+        if (ht_turn_is_mine(&busy)) return take_over(); // the sequence is odd since the one who left
         ht_cpu_relax();
     }
     return false;
@@ -33,7 +51,7 @@ static bool try_lock(void) {
 static void unlock(void) {
     __atomic_store_n(&books->header->regions_used, region_count, __ATOMIC_RELAXED);
     __atomic_fetch_add(&books->header->regions_seq, 1, __ATOMIC_RELEASE);
-    __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+    ht_turn_end(&busy);
 }
 
 static bool make_room(uint32_t slots) {

@@ -8,6 +8,7 @@
 
 #include "books.h"
 #include "real.h"
+#include "turn.h"
 #include "unwind.h"
 
 // glibc 2.35 and later find the object of an address without a lock. Declared here: the headers may be older.
@@ -33,7 +34,7 @@ enum { MODULES = 4096 };
 static struct module *modules;
 static uint32_t module_count; // entries below are complete
 static uint32_t last_number;
-static uint32_t busy;         // one thread at a time adds; the others come again
+static ht_turn busy;          // one thread at a time adds; the others come again
 static uint32_t closed_asked; // somebody closed a library, and `busy` was another's
 static uint64_t salt;
 bool ht_modules_reused;
@@ -208,8 +209,6 @@ static void log_unload(struct ht_books *b, uint32_t number) {
     ht_log_publish(entry, position);
 }
 
-static bool take_turn(void) { return !__atomic_exchange_n(&busy, 1, __ATOMIC_SEQ_CST); }
-
 static void look_for_closed(struct ht_books *b) {
     __atomic_store_n(&closed_asked, 0, __ATOMIC_SEQ_CST);
     for (uint32_t n = 0; n < module_count; n++) {
@@ -221,17 +220,17 @@ static void look_for_closed(struct ht_books *b) {
 }
 
 static void end_turn(struct ht_books *b) {
-    __atomic_store_n(&busy, 0, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&closed_asked, __ATOMIC_SEQ_CST) && take_turn()) {
+    ht_turn_end(&busy);
+    while (__atomic_load_n(&closed_asked, __ATOMIC_SEQ_CST) && ht_turn_take(&busy)) {
         look_for_closed(b);
-        __atomic_store_n(&busy, 0, __ATOMIC_SEQ_CST);
+        ht_turn_end(&busy);
     }
 }
 
 static bool add(const struct object *o) {
     struct ht_books *b = ht_books_now();
     if (!b || !b->header->log_size || !b->control) return true;
-    if (!take_turn()) return false;
+    if (!ht_turn_take(&busy)) return false;
     uint32_t place = place_for(o);
     bool done = is_known(o->start);
     if (!done && place < MODULES && log_module(b, o, last_number + 1)) {
@@ -328,15 +327,21 @@ void ht_modules_log_all(void) { dl_iterate_phdr(log_one, NULL); }
 void ht_modules_forget(void) {
     __atomic_store_n(&module_count, 0, __ATOMIC_RELEASE);
     last_number = salted_count = closed_asked = 0;
-    __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+    ht_turn_end(&busy);
 }
+
+void ht_modules_left(void) { ht_turn_left(&busy); }
 
 void ht_modules_closed(void) {
     struct ht_books *b = ht_books_now();
     ht_unwind_flush();
     if (!b || !find_object) return;
     __atomic_store_n(&closed_asked, 1, __ATOMIC_SEQ_CST);
-    if (!take_turn()) return; // whose turn it is does it
+    if (!ht_turn_take(&busy)) return; // whose turn it is does it
+    struct ht_thread *t = ht_tls.thread;
+    bool guards = t && !t->capturing; // as a capture is: a handler that strikes here makes none, and leaving is noticed
+    if (guards) t->capturing = true;
     look_for_closed(b);
     end_turn(b);
+    if (guards) t->capturing = false;
 }

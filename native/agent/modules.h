@@ -16,6 +16,7 @@ bool ht_modules_init(void);    // false: no memory
 void ht_modules_log_all(void); // what is loaded now; takes the loader's lock: from the constructor only
 void ht_modules_forget(void);  // a fork child's log begins empty
 void ht_modules_closed(void);  // after a dlclose
+void ht_modules_left(void);    // this thread left a capture by longjmp
 
 // Lock-free, allocates nothing. `pc` may be any address.
 void ht_modules_lookup(uint64_t pc, struct ht_module_lookup *ret);

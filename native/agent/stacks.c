@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "modules.h"
+#include "thin.h"
+#include "turn.h"
 
 // ---- The table ------------------------------------------------------------------------------------------------------------
 //
@@ -22,13 +24,12 @@ struct level {
 };
 static struct level levels[LEVELS];
 static uint32_t level_count;
-static uint32_t adding_level;
-static uint32_t new_chunk_busy; // see take_room
+static ht_turn adding_level, new_chunk_busy; // for the latter see take_room
 
 static bool add_level(void) {
-    if (level_count == LEVELS || __atomic_exchange_n(&adding_level, 1, __ATOMIC_ACQUIRE)) return false;
+    if (level_count == LEVELS || !ht_turn_take(&adding_level)) return false;
     if (level_count == LEVELS) { // another thread was faster
-        __atomic_store_n(&adding_level, 0, __ATOMIC_RELEASE);
+        ht_turn_end(&adding_level);
         return false;
     }
     struct level *l = &levels[level_count];
@@ -40,7 +41,7 @@ static bool add_level(void) {
         ht_memory_used(HT_MEMORY_STACKS, (int64_t)(size * sizeof(struct entry)));
         __atomic_store_n(&level_count, level_count + 1, __ATOMIC_RELEASE);
     }
-    __atomic_store_n(&adding_level, 0, __ATOMIC_RELEASE);
+    ht_turn_end(&adding_level);
     return l->entries != NULL;
 }
 
@@ -130,7 +131,7 @@ static void *take_room(uint64_t bytes) {
         char *now = __atomic_load_n(&chunk, __ATOMIC_ACQUIRE);
         uint64_t at = now ? __atomic_fetch_add(&chunk_used, bytes, __ATOMIC_ACQ_REL) : KEEP_CHUNK;
         if (now && at + bytes <= KEEP_CHUNK && now == __atomic_load_n(&chunk, __ATOMIC_ACQUIRE)) return now + at;
-        if (__atomic_exchange_n(&new_chunk_busy, 1, __ATOMIC_ACQUIRE)) return NULL;
+        if (!ht_turn_take(&new_chunk_busy)) return NULL;
         char *fresh = ht_sys_map(KEEP_CHUNK);
         if (fresh) {
             __atomic_store_n(&chunk_used, KEEP_CHUNK, __ATOMIC_RELEASE); // nobody takes from either in between
@@ -138,7 +139,7 @@ static void *take_room(uint64_t bytes) {
             __atomic_store_n(&chunk_used, 0, __ATOMIC_RELEASE);
             ht_memory_used(HT_MEMORY_STACKS, KEEP_CHUNK);
         }
-        __atomic_store_n(&new_chunk_busy, 0, __ATOMIC_RELEASE);
+        ht_turn_end(&new_chunk_busy);
         if (!fresh) return NULL;
     }
 }
@@ -253,14 +254,26 @@ static HT_COLD bool was_left(struct ht_thread *t, const struct ht_caller *caller
     return left;
 }
 
+bool ht_stacks_was_left(struct ht_thread *t, const struct ht_caller *caller) { return was_left(t, caller); }
+
+// What the thread had in hand when it left: nobody else would ever put it down.
+static HT_COLD void put_down(struct ht_thread *t) {
+    t->memo.count = 0;
+    ht_modules_left();
+    ht_thin_left();
+    ht_turn_left(&adding_level);
+    ht_turn_left(&new_chunk_busy);
+}
+
 // One capture at a time in a thread: the scratch and the memo are its own.
 static inline uint32_t guarded(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller,
                                capture_function *capture) {
     if (ht_unlikely(!t)) return lose(b, HT_LOSS_NO_MEMORY, HT_ID_NO_STACK);
     if (ht_unlikely(t->capturing)) {
         if (!was_left(t, caller)) return lose(b, HT_LOSS_NESTED, HT_ID_NESTED);
-        t->memo.count = 0; // left half done
+        put_down(t);
     }
+    if (ht_unlikely(t->reserved.bytes)) ht_log_left(b, t); // no capture is under way: it was left
     t->capturing = true;
     ht_compiler_barrier();
     uint32_t id = capture(b, t, caller);

@@ -12,6 +12,9 @@ uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct
 // The same for a mapping: never the id of a stack of blocks.
 uint32_t ht_stacks_capture_mapping(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller);
 
+// A handler of this thread's has left what `t` was doing by longjmp, and we are not in that handler.
+bool ht_stacks_was_left(struct ht_thread *t, const struct ht_caller *caller);
+
 // ---- For .heap files, which are written from inside: the addresses stay in memory ---------------------------------------
 struct ht_kept_stack {
     uint32_t depth;

@@ -3,6 +3,7 @@
 
 #include "count.h"
 #include "sample.h"
+#include "turn.h"
 
 enum { STEP = 256, PENDING_BITS = 15, ENOUGH_GONE = 1 << (HT_SAMPLES_BITS - 1) };
 
@@ -16,16 +17,11 @@ static struct {
     enum kinship kinship;
 } pass;
 static uint64_t least_interval;
-static uint64_t holder; // whose turn it is: the address of a thread's ht_tls; 0: nobody's
+static ht_turn turn;
 
 uint64_t ht_thin_least_interval(void) { return __atomic_load_n(&least_interval, __ATOMIC_RELAXED); }
 
-static uint64_t myself(void) { return (uint64_t)(uintptr_t)&ht_tls; }
-
-void ht_thin_left(void) {
-    uint64_t me = myself();
-    __atomic_compare_exchange_n(&holder, &me, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
-}
+void ht_thin_left(void) { ht_turn_left(&turn); }
 
 static void end_pass(void) {
     if (pass.pending) ht_sys_unmap(pass.pending, sizeof *pass.pending << PENDING_BITS);
@@ -34,7 +30,7 @@ static void end_pass(void) {
 }
 
 void ht_thin_forget(void) {
-    holder = 0;
+    turn = 0;
     ht_thin_active = false;
     least_interval = 0;
     end_pass();
@@ -148,13 +144,12 @@ static void some_slots(struct ht_books *b, struct ht_thread *t) {
 
 // No capture of this thread is under way meanwhile: a signal handler's sample must not come in here again.
 void ht_thin_step(struct ht_books *b, struct ht_thread *t) {
-    uint64_t nobody = 0;
     if (!t || t->capturing) return;
     t->capturing = true;
     ht_compiler_barrier();
-    if (__atomic_compare_exchange_n(&holder, &nobody, myself(), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+    if (ht_turn_take(&turn)) {
         if (continue_pass(b)) some_slots(b, t);
-        __atomic_store_n(&holder, 0, __ATOMIC_RELEASE);
+        ht_turn_end(&turn);
     }
     ht_compiler_barrier();
     t->capturing = false;

@@ -8,11 +8,34 @@ __thread struct ht_tls ht_tls __attribute__((tls_model("initial-exec"), visibili
 
 static pthread_key_t key;
 static bool have_key;
-static struct ht_thread *free_list;
-static uint32_t free_list_busy;
 
-static bool try_lock(void) { return !__atomic_exchange_n(&free_list_busy, 1, __ATOMIC_ACQUIRE); }
-static void unlock(void) { __atomic_store_n(&free_list_busy, 0, __ATOMIC_RELEASE); }
+// States of threads that ended, for those to come: a stack without a lock, which a signal handler may interrupt or leave at
+// any point. The upper 16 bits of the head count, so that one who comes late does not take what was taken and given back
+// meanwhile. What was once in it is never unmapped.
+enum { POINTER_BITS = 48 };
+static uint64_t free_list;
+
+static struct ht_thread *first_of(uint64_t head) {
+    return (struct ht_thread *)(uintptr_t)(head & ((1ull << POINTER_BITS) - 1));
+}
+
+static bool put_first(uint64_t *head, const struct ht_thread *first) {
+    uint64_t fresh = ((*head >> POINTER_BITS) + 1) << POINTER_BITS | (uint64_t)(uintptr_t)first;
+    return __atomic_compare_exchange_n(&free_list, head, fresh, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static void give(struct ht_thread *t) {
+    uint64_t head = __atomic_load_n(&free_list, __ATOMIC_ACQUIRE);
+    do __atomic_store_n(&t->next_free, first_of(head), __ATOMIC_RELAXED);
+    while (!put_first(&head, t));
+}
+
+static struct ht_thread *take(void) {
+    uint64_t head = __atomic_load_n(&free_list, __ATOMIC_ACQUIRE);
+    while (first_of(head) && !put_first(&head, __atomic_load_n(&first_of(head)->next_free, __ATOMIC_RELAXED))) {
+    }
+    return first_of(head);
+}
 
 // Destructors are run in rounds, at most so many. The state stays until the last one, for other destructors may allocate. What is
 // freed after that (by the C library itself) finds no state and is counted in the shared lane: nobody would give it back.
@@ -22,16 +45,13 @@ static void thread_ends(void *data) {
     struct ht_thread *t = data;
     if (++ht_tls.ends < ROUNDS && pthread_setspecific(key, t) == 0) return;
     ht_tls.ends = ROUNDS;
+    if (t->books) ht_log_left(t->books, t);
     ht_tls.thread = NULL;
     ht_tls.left = 0;
     ht_tls.interval = 0;
     if (t->books && t->books == ht_books_now()) ht_books_return_lane(t->books, t->lane_number);
     t->books = NULL;
-    for (int i = 0; i < 1000 && !try_lock(); i++) // contended for a thousand turns: its pages are lost, nobody waits
-        if (i == 999) return;
-    t->next_free = free_list;
-    free_list = t;
-    unlock();
+    give(t);
 }
 
 bool ht_threads_init(void) {
@@ -40,23 +60,18 @@ bool ht_threads_init(void) {
 }
 
 void ht_threads_after_fork(void) {
-    free_list_busy = 0;
     if (ht_tls.thread) {
         ht_tls.thread->books = NULL;
         ht_tls.thread->capturing = false;
         ht_tls.thread->judging = 0;
+        ht_tls.thread->reserved.bytes = 0;
         ht_tls.thread->memo.count = 0; // its ids were the parent's
     }
 }
 
 static HT_COLD struct ht_thread *make_thread(void) {
-    struct ht_thread *t = NULL;
     if (ht_tls.ends == ROUNDS) return NULL;
-    if (try_lock()) {
-        t = free_list;
-        if (t) free_list = t->next_free;
-        unlock();
-    }
+    struct ht_thread *t = take();
     if (!t) {
         t = ht_sys_map(sizeof *t);
         if (!t) return NULL;
@@ -64,6 +79,7 @@ static HT_COLD struct ht_thread *make_thread(void) {
     }
     t->capturing = false;
     t->judging = 0;
+    t->reserved.bytes = 0;
     t->memo.count = 0;
     ht_tls.thread = t;
     if (have_key) pthread_setspecific(key, t); // may allocate: by now this thread has its state

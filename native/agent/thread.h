@@ -21,14 +21,22 @@ extern __thread struct ht_tls ht_tls __attribute__((tls_model("initial-exec"), v
 // A dormant thread looks again whether there is something to do after this many bytes.
 enum { HT_DORMANT_BYTES = 64 << 10 };
 
+struct ht_reserved {         // room in the log, until what stands in it is published; see ht_log_left
+    uint64_t bytes;          // 0: none
+    uint64_t from, position; // what lies between them is padding
+    uint64_t asked_ns;       // when it was first asked whether it was reserved at all
+    bool is_ours;            // it was
+};
+
 struct ht_thread {
     struct ht_thread *next_free;
     struct ht_books *books; // whose lane it holds
     struct ht_lane *lane;
     uint32_t lane_number;  // 0: shared with other threads
     uint64_t operation_sp; // stack pointer of the operation under way, see ht_operation_begin
-    bool capturing;        // a capture is under way, or was left by longjmp
-    uint32_t judging;      // the same of the question which of the two it is; counts how often it was in the way
+    struct ht_reserved reserved;
+    bool capturing;   // a capture is under way, or was left by longjmp
+    uint32_t judging; // the same of the question which of the two it is; counts how often it was in the way
     struct ht_unwind_scratch scratch, judge;
     struct ht_memo memo; // large, but only the pages of frames in use are ever touched
 };

@@ -22,6 +22,7 @@ import pytest
 
 import heaptide
 from heaptide.capture import Recording, read
+from heaptide.capture.records import NoteRecord
 from tests.builders import torture
 from tests.builders.fake_agent import Server, load, snapshots
 
@@ -59,6 +60,7 @@ HAZARDS = (
     Hazard("signals", "inside_on_alternate_stack", 3, held=0, allocators=SAFE),
     Hazard("signals", "inside_on_stack_above", 3, allocators=SAFE),
     Hazard("signals", "leaves", 3, allocators=SAFE),
+    Hazard("signals", "leaves_new_stacks", 3, allocators=SAFE),
     Hazard("stacks", "exceptions", 4, held=0),
     Hazard("stacks", "bad_alloc", 4, held=0, allocators=NOT_MIMALLOC),  # mimalloc's operator new aborts
     Hazard("stacks", "coroutines", 5, held=40 * (4 * 103 + 64)),  # each: a vector, 103 long on the average, and a block
@@ -210,6 +212,15 @@ def test_names_after_many_openings(agent: Path, recorder: Path, folder: Path, tm
     assert _in_use_by(capture, "alpha_keeps", "beta_keeps") == {"alpha_keeps": 0, "beta_keeps": 10 * 2000}
     stacks = {int(stack) for snapshot in snapshots(load(capture)) for stack in snapshot.ids}
     assert len(stacks) < 100, "each opening made new stacks"
+
+
+def test_the_log_after_longjmp(agent: Path, recorder: Path, folder: Path, tmp_path: Path) -> None:
+    """An entry that was left half made is passed over by the thread that left it: the recorder had not to skip anything."""
+    runs = Runs(_named("signals", "leaves_new_stacks"), SAFE[0], agent, recorder, folder, tmp_path)
+    for mode in MODES:
+        (capture,) = runs.recorded(mode)
+        notes = [record.text for record in load(capture).records if isinstance(record, NoteRecord)]
+        assert not [note for note in notes if "log are lost" in note], notes
 
 
 def _named(program: str, name: str) -> Hazard:

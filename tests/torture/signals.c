@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <time.h>
 
 enum { STRIKES = 400, HANDLER_BYTES = 77 };
 
@@ -141,6 +142,36 @@ static int leaves(void) {
     return 3;
 }
 
+// The same where every allocation has a stack of its own, so that what is left is as often as not the making of an entry of the
+// log, and between mappings: none of what only the one who left could give back may be taken for ever.
+static SITE void down(unsigned way, int depth) {
+    if (depth == 0) {
+        free(malloc(100));
+        void *mapped = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (way % 16 == 0 && mapped != MAP_FAILED) munmap(mapped, 4096);
+    } else if (way & 1) {
+        down(way >> 1, depth - 1);
+        __asm__ volatile("nop");
+    } else {
+        down(way >> 1, depth - 1);
+        __asm__ volatile("");
+    }
+}
+
+static int leaves_new_stacks(void) {
+    enum { DEPTH = 14 };
+    static volatile unsigned way;
+    may_leave = 1;
+    if (sigsetjmp(way_out, 1) == 0) arm(0);
+    while (strikes < 2 * STRIKES) down(way++, DEPTH);
+    disarm();
+    may_leave = 0;
+    for (time_t end = time(NULL) + 2; time(NULL) < end;)
+        down(way++ % 64, DEPTH); // to find out what was left, and go on
+    say("left new stacks, and back\n");
+    return 3;
+}
+
 int main(int argc, char **argv) {
     static const struct hazard all[] = {
         HAZARD(outside),
@@ -149,6 +180,7 @@ int main(int argc, char **argv) {
         HAZARD(inside_on_alternate_stack),
         HAZARD(inside_on_stack_above),
         HAZARD(leaves),
+        HAZARD(leaves_new_stacks),
         {0},
     };
     return run_hazard(all, argc, argv);
