@@ -134,18 +134,6 @@ static void note_failures(struct image *image) {
     image->failures_noted = image->writer.failures;
 }
 
-// The disk's share is used up when no room is left for a last word on every stack.
-static bool check_budget(struct image *image) {
-    if (!image->writer.budget || image->over_budget) return image->over_budget;
-    uint64_t row = image->books.mode == HT_MODE_EXACT ? 40 : 80, room = 4096;
-    uint64_t last_word = min_u64(load_relaxed(&books_live(&image->books)->next_id), image->books.max_ids) * row + room;
-    image->over_budget = image->writer.bytes + last_word > image->writer.budget;
-    if (image->over_budget)
-        image_note(image, NOTE_WARNING, "the budget of %lu bytes is used up: no snapshot but the last from here on",
-                   (unsigned long)image->writer.budget);
-    return image->over_budget;
-}
-
 static bool drain(struct image *image, bool dead) {
     enum log_result result = log_drain(&image->log, &image->books, &image->writer, dead);
     if (result == LOG_DAMAGED) books_failed(image, "an impossible entry in the log of stacks");
@@ -194,7 +182,7 @@ static bool grew(const struct image *image) {
 // What kind of snapshot is due; 0: none.
 static uint16_t snapshot_due(struct image *image, uint64_t now) {
     bool marked = load_acquire(&books_live(&image->books)->shutdown_mark_ns) != 0;
-    if (now < image->retry_ns || check_budget(image)) return 0;
+    if (now < image->retry_ns || !budget_has_room(image, now)) return 0;
     if (!image->next_time_ns) return HT_SNAP_START;
     if (marked && !image->shutdown_done) return HT_SNAP_SHUTDOWN;
     if (image->signalled) return HT_SNAP_SIGNAL;
@@ -356,9 +344,9 @@ static void tick_recording(struct image *image, uint64_t now) {
     look_at_image(image, now);
     if (image->state != IMAGE_RECORDING || image->replaced_ns) return;
     take_snapshot(image, now);
-    bool filling = log_waiting(&image->log, &image->books) > image->books.log_size / 4;
-    if (image->state == IMAGE_RECORDING && filling && now >= image->retry_ns && !image->over_budget &&
-        !drain(image, false))
+    uint64_t waiting = log_waiting(&image->log, &image->books);
+    bool filling = waiting > image->books.log_size / 4 && budget_has_room_for(image, waiting);
+    if (image->state == IMAGE_RECORDING && filling && now >= image->retry_ns && !drain(image, false))
         image->retry_ns = now + RETRY_NS;
     if (age_of(image, now) >= (image->primary ? SETTLE_NS : YOUNG_NS) && now >= image->retry_ns &&
         !writer_settle(&image->writer))

@@ -4,6 +4,7 @@
 #define HEAPTIDE_IMAGE_H
 
 #include "books_reader.h"
+#include "budget.h"
 #include "cut.h"
 #include "log.h"
 #include "memory.h"
@@ -74,7 +75,7 @@ struct image {
     bool signalled;     // a snapshot was asked for
     bool shutdown_done; // the SHUTDOWN snapshot is written
     bool gap;           // changes of a snapshot that was not written wait for the next
-    bool over_budget;
+    struct budget budget;
     bool noted_orphans;
     uint64_t failures_noted;
     uint64_t losses_said[HT_LOSS_COUNT]; // as the last AGENT record has them

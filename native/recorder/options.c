@@ -24,7 +24,7 @@ static const char HELP[] =
     "      --exact           count every allocation\n"
     "      --sample SIZE     sample with this mean interval: 64KiB, 1MiB\n"
     "      --every DURATION  a snapshot so often: 500ms, 10s, 5m (250 ms, stretched to 10 s)\n"
-    "      --budget SIZE     the most that a capture may take on disk\n"
+    "      --budget SIZE     the most that a capture may take on disk (64MiB); 0: no limit\n"
     "      --no-children     leave executed and forked children alone\n"
     "      --agent PATH      libheaptide.so (beside this program)\n"
     "      --program PATH    what is recorded first, if it is gone before it can be looked at\n"
@@ -191,6 +191,7 @@ int options_init(struct options *o, int argc, char **argv) {
     *o = (struct options){.output = "{name}.{pid}.tide",
                           .program = "program",
                           .signal = SIGUSR1,
+                          .budget = 64 << 20,
                           .listen_fd = -1,
                           .control_fd = -1,
                           .clock_fd = -1,

@@ -83,6 +83,7 @@ bool record_snapshot(struct image *image, uint16_t kind, struct moment at, uint1
     if (!good) return false;
     tally_clean(&image->tally, phases);
     image->snapshots++;
+    budget_take(&image->budget, image->rows.count, image->payload.len);
     note_orphans(image);
     return true;
 }

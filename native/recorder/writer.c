@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -77,7 +78,7 @@ static bool create(struct writer *w) {
             errno = ENAMETOOLONG;
             break;
         }
-        w->fd = openat(w->dir, file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        w->fd = openat(w->dir, file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (w->fd < 0 && errno == EEXIST) continue;
         if (w->fd < 0) break;
         flock(w->fd, LOCK_EX | LOCK_NB); // readers take a file without END that nobody holds for cut short
@@ -146,6 +147,75 @@ void writer_give_up(struct writer *w) {
     unlinkat(w->dir, w->file, 0); // ours: it was made with O_EXCL
     w->file[0] = 0;
 }
+
+// ---- A file that takes the place of another ---------------------------------------------------------------------------
+
+// What a linked file is called until it has its name. One that was left by a recorder which was killed at that point is
+// removed, if it is ours.
+static void name_beside(const struct writer *w, char *ret, size_t cap) {
+    struct stat st;
+    snprintf(ret, cap, "%.200s.rewritten", w->file);
+    bool ours = !fstatat(w->dir, ret, &st, AT_SYMLINK_NOFOLLOW) && S_ISREG(st.st_mode) && st.st_uid == geteuid();
+    if (ours) unlinkat(w->dir, ret, 0);
+}
+
+bool writer_begin_beside(const struct writer *w, struct writer *ret) {
+    *ret = (struct writer){.dir = w->dir, .bytes = sizeof(struct ht_file_header)};
+    ret->fd = openat(w->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (ret->fd < 0) { // a file system without
+        name_beside(w, ret->file, sizeof ret->file);
+        ret->fd = openat(w->dir, ret->file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (ret->fd < 0) ret->file[0] = 0;
+    }
+    struct ht_file_header header;
+    errno = EIO; // for what is read or written in part
+    bool good = ret->fd >= 0 && pread(w->fd, &header, sizeof header, 0) == sizeof header &&
+                pwrite(ret->fd, &header, sizeof header, 0) == sizeof header;
+    if (!good) ret->error = errno;
+    return good;
+}
+
+void writer_abandon(struct writer *other) {
+    if (other->file[0]) unlinkat(other->dir, other->file, 0);
+    writer_deinit(other);
+}
+
+static bool link_beside(const struct writer *w, struct writer *other) {
+    char path[64];
+    if (other->file[0]) return true;
+    name_beside(w, other->file, sizeof other->file);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", other->fd);
+    if (linkat(AT_FDCWD, path, w->dir, other->file, AT_SYMLINK_FOLLOW) == 0) return true;
+    other->file[0] = 0;
+    return false;
+}
+
+// The name may have been moved away, or given to another file.
+static bool has_its_name(const struct writer *w) {
+    struct stat by_name, open;
+    if (fstatat(w->dir, w->file, &by_name, AT_SYMLINK_NOFOLLOW) || fstat(w->fd, &open)) return false;
+    if (by_name.st_dev == open.st_dev && by_name.st_ino == open.st_ino) return true;
+    errno = ESTALE;
+    return false;
+}
+
+bool writer_take_place(struct writer *w, struct writer *other) {
+    flock(other->fd, LOCK_EX | LOCK_NB); // before anybody can find it
+    bool good = fdatasync(other->fd) == 0 && has_its_name(w) && link_beside(w, other) &&
+                renameat(w->dir, other->file, w->dir, w->file) == 0;
+    if (!good) {
+        other->error = errno;
+        return false;
+    }
+    fsync(w->dir);
+    close(w->fd);
+    w->fd = other->fd;
+    w->bytes = other->bytes;
+    w->sequence = other->sequence;
+    return true;
+}
+
+// ---- Records --------------------------------------------------------------------------------------------------------
 
 static bool keep_in_memory(struct writer *w, const struct ht_record *head, const struct buf *payload, size_t padding) {
     size_t bytes = sizeof *head + payload->len + padding;

@@ -41,4 +41,12 @@ bool writer_settle(struct writer *writer);
 // Removes a file that never got a byte.
 void writer_give_up(struct writer *writer);
 
+// A file beside the one that exists, to be filled by writer_append(). It has no name where the file system allows, so that
+// nothing is left of it when this process is killed. False: ret->error says why; writer_abandon() all the same.
+bool writer_begin_beside(const struct writer *writer, struct writer *ret);
+// Brings `other` to the disk and gives it the file's name and place; the old file is gone. False: other->error says why,
+// and nothing has changed. Never when the name has come to mean another file.
+bool writer_take_place(struct writer *writer, struct writer *other);
+void writer_abandon(struct writer *other);
+
 #endif

@@ -222,16 +222,6 @@ def test_signals(recorder: Path, fake: Path, tmp_path: Path) -> None:
     assert [snapshot.kind for snapshot in snapshots(load(tmp_path / "x.tide"))] == ["start", "signal", "exit"]
 
 
-def test_budget_keeps_room_for_the_last_word(recorder: Path, fake: Path, tmp_path: Path) -> None:
-    words, options = ("ms=1500", "truth=truth"), ("--every=10ms", "--budget=64KiB", "--output=x.tide")
-    _run(recorder, fake, tmp_path, *words, options=options)
-    recording = load(tmp_path / "x.tide")
-    *_, (last, state) = totals(recording)
-    assert (tmp_path / "x.tide").stat().st_size <= 64 << 10 and last.kind == "exit"
-    assert (state.sum(axis=0) == truth(tmp_path / "truth").sum(axis=0)).all()
-    assert any(isinstance(record, NoteRecord) and "budget" in record.text for record in recording.records)
-
-
 # ---- Names and files -------------------------------------------------------------------------------------------------
 
 

@@ -113,11 +113,16 @@ def _sound_order(taken: Sequence[SnapshotRecord]) -> tuple[list[SnapshotRecord],
     return snapshots, refused
 
 
+def _misses_some(record: SnapshotRecord, before: int) -> bool:
+    """Whether snapshots between number `before` and this one are lost, and were not taken out by the recorder."""
+    return record.number != before + 1 + record.thinned and not record.flags & fmt.SNAPSHOT_GAP
+
+
 def _holes(snapshots: Sequence[SnapshotRecord]) -> list[str]:
     """Numbers that are missing. A gap that the recorder knew of carries its changes in the snapshot behind it."""
     holes, before = [], 0
     for record in snapshots:
-        if record.number != before + 1 and not record.flags & fmt.SNAPSHOT_GAP:
+        if _misses_some(record, before):
             last = f" to #{record.number - 1}" if record.number > before + 2 else ""
             holes.append(f"snapshot #{before + 1}{last} is missing; what changed only there shows older values since")
         before = record.number
@@ -211,14 +216,15 @@ def _memory_by_stack(records: Sequence[MemoryRecord]) -> dict[int, dict[str, dic
 
 def _remarks(recording: Recording, snapshots: Sequence[SnapshotRecord]) -> dict[int, tuple[str, ...]]:
     """Flags as words, and `damaged` for every snapshot behind a loss that may have held changes of it."""
-    words = ((fmt.SNAPSHOT_LATE, "late"), (fmt.SNAPSHOT_KILLED, "killed"), (fmt.SNAPSHOT_GAP, "gap"))
+    words = {fmt.SNAPSHOT_LATE: "late", fmt.SNAPSHOT_KILLED: "killed", fmt.SNAPSHOT_GAP: "gap"}
+    words[fmt.SNAPSHOT_PARTIAL] = "partial"
     first_damage = min((damage.offset for damage in recording.damage), default=None)
     remarks, before = {}, 0
     lost = False
     for record in snapshots:
         lost |= first_damage is not None and record.offset > first_damage
-        lost |= record.number != before + 1 and not record.flags & fmt.SNAPSHOT_GAP
-        said = tuple(word for flag, word in words if record.flags & flag) + (("damaged",) if lost else ())
+        lost |= _misses_some(record, before)
+        said = tuple(word for flag, word in words.items() if record.flags & flag) + (("damaged",) if lost else ())
         if said:
             remarks[record.number] = said
         before = record.number
