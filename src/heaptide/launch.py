@@ -17,8 +17,6 @@ import os
 import select
 import signal
 import socket
-import stat
-import struct
 import subprocess
 import sys
 import time
@@ -30,13 +28,13 @@ from types import FrameType
 from typing import Any
 
 from heaptide._errors import LaunchError, NotExecutable, NotFound
+from heaptide.executable import Program, check_program, interpreter_of_script
 
 SUMMARY_PATIENCE_S = 2.0
 """How long `run` waits, after the program's end, for the recorder's last word."""
 
 _START_PATIENCE_S = 5.0
 _FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
-_PT_INTERP = 3  # of a program header: the file names its dynamic loader
 _LEFT_TO_THE_PROGRAM = (signal.SIGINT, signal.SIGQUIT)  # a terminal sends them to us both
 
 Say = Callable[[str], None]
@@ -78,112 +76,6 @@ def record_main() -> None:
     except (LaunchError, OSError) as error:
         print(f"heaptide-record: {error}", file=sys.stderr)
         sys.exit(LaunchError.exit_code)
-
-
-# ---- The program, before it starts -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A program that can be executed."""
-
-    path: Path
-    """Where the search found it."""
-    warning: str | None = None
-    """Why nothing of it can be recorded, and what to do; None: all is well."""
-
-    @property
-    def recordable(self) -> bool:
-        return self.warning is None
-
-
-def check_program(argv0: str) -> Program:
-    """Find a program as a shell would, and see whether the agent can come along.
-
-    Raises:
-        NotFound: there is no such program.
-        NotExecutable: it is there and may not be executed.
-    """
-    path = _find(argv0)
-    interpreter = _interpreter_of_script(path)
-    return Program(path, _why_not(path) or (_why_not(interpreter) if interpreter else None))
-
-
-def _find(argv0: str) -> Path:
-    names = [argv0] if "/" in argv0 else [os.path.join(folder or ".", argv0) for folder in os.get_exec_path()]
-    files = [Path(name) for name in names if argv0 and os.path.exists(name) and not os.path.isdir(name)]
-    for path in files:
-        if os.access(path, os.X_OK):
-            return path
-    if files:
-        hint = f"if it is a program: chmod +x {files[0]}"
-        raise NotExecutable(f"{files[0]} may not be executed", hint=hint)
-    if os.path.isdir(argv0):
-        raise NotExecutable(f"{argv0} is a directory", hint="name the program in it")
-    raise NotFound(f"no such program: {argv0}", hint="check its name and PATH")
-
-
-def _interpreter_of_script(path: Path) -> Path | None:
-    """What the first line of a script names."""
-    try:
-        with open(path, "rb") as file:
-            line = file.read(256).split(b"\n", 1)[0]
-    except OSError:
-        return None
-    words = line[2:].split() if line.startswith(b"#!") else []
-    return Path(os.fsdecode(words[0])) if words else None
-
-
-def _why_not(path: Path) -> str | None:
-    """Why nothing can be preloaded into an executable file, and what to do; None: it can."""
-    try:
-        info = path.stat()
-        with open(path, "rb") as file:
-            head = file.read(64)
-            phdrs = _program_header_types(file.fileno(), head)
-    except (OSError, struct.error):  # it may be executed and not read: it may well be recorded
-        return None
-    if (info.st_mode & stat.S_ISUID and info.st_uid != os.geteuid()) or (
-        info.st_mode & stat.S_ISGID and info.st_mode & stat.S_IXGRP and info.st_gid != os.getegid()
-    ):
-        return (
-            f"{path} is setuid or setgid: the system ignores preloading for it and nothing will be recorded; "
-            "run it as its owner, or a copy without that bit"
-        )
-    if head[:4] != b"\x7fELF":
-        return None
-    if _architecture(head) != _architecture(_own_head()):
-        return (
-            f"{path} is for another architecture than heaptide's agent: nothing will be recorded; "
-            "use a heaptide built for it"
-        )
-    if _PT_INTERP not in phdrs:
-        return (
-            f"{path} is statically linked, nothing can be preloaded into it: nothing will be recorded; "
-            "link it dynamically, or with -lheaptide"
-        )
-    return None
-
-
-def _architecture(head: bytes) -> tuple[int, bytes]:
-    """Class (32 or 64 bits) and machine of an ELF header."""
-    return head[4], head[18:20]
-
-
-def _own_head() -> bytes:
-    with open("/proc/self/exe", "rb") as file:
-        return file.read(64)
-
-
-def _program_header_types(fd: int, head: bytes) -> set[int]:
-    """The types of an ELF file's program headers; empty for any other file."""
-    if head[:4] != b"\x7fELF" or len(head) < 64:
-        return set()
-    wide = head[4] == 2
-    (offset,) = struct.unpack_from("<Q", head, 32) if wide else struct.unpack_from("<I", head, 28)
-    size, count = struct.unpack_from("<HH", head, 54 if wide else 42)
-    table = os.pread(fd, size * count, offset)
-    return {struct.unpack_from("<I", table, index * size)[0] for index in range(len(table) // max(size, 4))}
 
 
 # ---- Allocators ------------------------------------------------------------------------------------------------------
@@ -299,8 +191,9 @@ def run(command: Sequence[str], options: RunOptions | None = None, *, say: Say =
     options = options or RunOptions()
     program = check_program(command[0])
     allocator = allocator_path(options.allocator) if options.allocator else None
-    if program.warning:
-        say(program.warning)
+    for message in (program.warning, program.note):
+        if message:
+            say(message)
     recorder = _start_recorder(program, options, say) if program.recordable else None
     environment = _environment(options, recorder, allocator)
     with _signals_for_program() as target:
@@ -326,7 +219,7 @@ def _spawn(command: Sequence[str], program: Program, environment: Mapping[str, s
     except OSError as error:
         if error.errno == errno.ENOEXEC:  # a script without a first line: for the shell, as execvp has it
             return subprocess.Popen(["/bin/sh", str(program.path), *command[1:]], close_fds=False, env=environment)
-        interpreter = _interpreter_of_script(program.path) if error.errno == errno.ENOENT else None
+        interpreter = interpreter_of_script(program.path) if error.errno == errno.ENOENT else None
         why = f"its first line names {interpreter}, which is not there" if interpreter else error.strerror
         reason = f"{command[0]} cannot be executed: {why}"
         raise (NotFound if error.errno == errno.ENOENT else NotExecutable)(reason) from error
@@ -427,7 +320,7 @@ def _start_recorder(program: Program, options: RunOptions, say: Say) -> _Recorde
 
 
 def _recorder_command(program: Program, options: RunOptions) -> list[str]:
-    executed = os.path.realpath(_interpreter_of_script(program.path) or program.path)
+    executed = os.path.realpath(interpreter_of_script(program.path) or program.path)
     values = {"--output": options.output, "--every": options.every, "--budget": options.budget, "--program": executed}
     given = [f"{option}={value}" for option, value in values.items() if value]
     return [str(recorder_path()), "--serve", *given]
