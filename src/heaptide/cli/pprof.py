@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from heaptide._errors import UsageError
-from heaptide.cli.guard import leave, out
+from heaptide.cli.guard import leave, out, out_bytes
 from heaptide.cli.options import complete_files
 from heaptide.cli.pprof_flags import Request, help_text, parse
 
@@ -30,6 +31,9 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     if request.on("help"):
         out(help_text(ctx.command_path))
         return
+    if "http" in request.settings:
+        _serve(ctx, request)
+        return
     to_terminal = sys.stdout is not None and sys.stdout.isatty()
     if request.output in _BINARY and to_terminal and not request.settings.get("output") and not request.viewer:
         raise UsageError(
@@ -46,6 +50,44 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _answer(request: Request) -> None:
     from heaptide.cli import inputs, pprof_inputs, pprof_outputs
 
+    if request.output == "symbols":
+        from heaptide.cli import pprof_code
+
+        out(pprof_code.symbols(request))
+        return
     source = pprof_inputs.gather(request)
-    pprof_outputs.write(request, pprof_outputs.render(request, source))
+    _deliver(request, pprof_outputs.render(request, source))
     inputs.finish(source.read)
+
+
+def _deliver(request: Request, data: bytes) -> None:
+    """The answer to where it was asked to go. UsageError when that is not possible."""
+    path = request.settings.get("output")
+    if path:
+        try:
+            Path(path).write_bytes(data)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    elif request.viewer:
+        from heaptide.cli.viewers import show
+
+        show(data, request.viewer, request.output)
+    else:
+        out_bytes(data)
+
+
+def _serve(ctx: click.Context, request: Request) -> None:
+    """``--http``: the web interface, by `heaptide serve`."""
+    from heaptide.cli.main import COMMANDS, cli
+
+    if request.named:
+        raise UsageError(f"--http shows everything; leave --{request.named[0]} away")
+    if "serve" not in COMMANDS:
+        raise UsageError("there is no web interface in this version", hint="name an output, for instance --svg")
+    command = cli.get_command(ctx, "serve")
+    assert command is not None, "COMMANDS names a module"
+    host, _, port = request.settings["http"].rpartition(":")
+    words = [*(["--host", host] if host else []), *(["--port", port] if port else []), *request.files]
+    if request.on("no_browser"):
+        words.append("--no-browser")
+    command.main(words, prog_name="heaptide serve", standalone_mode=False)

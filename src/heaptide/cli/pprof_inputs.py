@@ -28,11 +28,10 @@ class Source:
     """What the profile was made of."""
 
     columns: Columns
+    symbolizer: Symbolizer
     read: list[Series] = field(default_factory=list)
     """The captures: what of them is damaged is said after the answer."""
     is_difference: bool = False
-    symbolizer: Symbolizer | None = None
-    program: str | None = None
 
 
 def gather(request: Request) -> Source:
@@ -57,7 +56,7 @@ def gather(request: Request) -> Source:
         compiled("drop_frames of the profile", columns.drop_frames)
         compiled("keep_frames of the profile", columns.keep_frames)
         columns = prune(columns)
-    return Source(columns, reader.read, bool(bases), reader.symbolizer, program)
+    return Source(columns, reader.symbolizer, reader.read, bool(bases))
 
 
 def _split(files: Sequence[str]) -> tuple[str | None, Sequence[str]]:
@@ -123,7 +122,7 @@ class _Reader:
             self.read.append(series)
             for warning in series.warnings:
                 say(f"warning: {warning}")
-        return self._with_names(columns_of(self._series[path].at(moment)))
+        return self._with_names(columns_of(self._series[path].at(moment), self._series[path].images))
 
     def _with_names(self, columns: Columns) -> Columns:
         from heaptide.analysis.simplify import with_names

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from heaptide._errors import NothingToShow, UsageError
@@ -14,7 +13,7 @@ from heaptide.analysis.graph import EVERYTHING, CallGraph, Style, Trim
 from heaptide.analysis.importance import Order
 from heaptide.analysis.inquiry import Answer, ByTag, Inquiry, answer
 from heaptide.analysis.measures import is_memory
-from heaptide.cli.guard import out_bytes, say
+from heaptide.cli.guard import say
 from heaptide.cli.pprof_flags import Request, compiled
 from heaptide.cli.pprof_inputs import Source
 from heaptide.render import pprof, units
@@ -27,6 +26,7 @@ _FILTERS = ("focus", "ignore", "hide", "show", "show_from", "tagfocus", "tagigno
 _UNTRIMMED = ("peek", "list", "disasm", "weblist", "proto", "raw", "callgrind", "collapsed")
 _BY_ADDRESS = ("disasm", "weblist", "proto", "raw", "callgrind")
 _PICTURES = ("svg", "pdf", "ps", "gif", "png")
+_MACHINE_CODE = ("disasm", "weblist")
 _WITH_MODULES = ("callgrind", "list", "disasm", "weblist")
 
 
@@ -38,6 +38,11 @@ def render(request: Request, source: Source) -> bytes:
     page = page_of(request, found.unit)
     if request.output in _PICTURES:
         return _picture(found, page, request, request.output)
+    if request.output in _MACHINE_CODE:
+        from heaptide.cli import pprof_code
+
+        write_code = pprof_code.disasm if request.output == "disasm" else pprof_code.weblist
+        return _encoded(write_code(found, page, request, source.symbolizer))
     return _OUTPUTS[request.output](found, page, request)
 
 
@@ -172,6 +177,20 @@ def _proto(found: Answer, page: pprof.Page, request: Request) -> bytes:
     return proto.dump(scaled(found.columns, [page.ratio] * len(found.columns.sample_types)))
 
 
+def _topproto(found: Answer, page: pprof.Page, request: Request) -> bytes:
+    from heaptide.analysis.flat_profile import flat_profile
+    from heaptide.formats import pprof as proto
+
+    graph = _graph(found, page, request)
+    return proto.dump(flat_profile(found, graph, pprof.dialect_of(found, page, graph).unit))
+
+
+def _list(found: Answer, page: pprof.Page, request: Request) -> bytes:
+    from heaptide.cli import pprof_code
+
+    return _encoded(pprof_code.source(found, page, request))
+
+
 def _dot(found: Answer, page: pprof.Page, request: Request) -> bytes:
     return _encoded(pprof.graph_text(found, _graph(found, page, request, picture=True), page))
 
@@ -193,20 +212,10 @@ _OUTPUTS: dict[str, Callable[[Answer, pprof.Page, Request], bytes]] = {
     "callgrind": _callgrind,
     "collapsed": _collapsed,
     "proto": _proto,
+    "topproto": _topproto,
+    "list": _list,
     "dot": _dot,
 }
-
-
-def write(request: Request, data: bytes) -> None:
-    """The answer to where it was asked to go. UsageError when that cannot be written."""
-    path = request.settings.get("output")
-    if path:
-        try:
-            Path(path).write_bytes(data)
-        except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-    else:
-        out_bytes(data)
 
 
 def _encoded(text: str) -> bytes:
