@@ -144,14 +144,8 @@ def sawtooth(rng: Rng, length: float, period: float | None = None) -> Site:
     period = length * log_uniform(rng, 0.01, 0.3) if period is None else period
     born = arrivals(rng, log_uniform(rng, 3e3, 1e5), length)
     phase = rng.uniform(0, period)
-    wobble = rng.uniform(0, 0.2) * period
-    ends = (
-        np.arange(phase, length + 3 * period, period)
-        + rng.uniform(-wobble / 2, wobble / 2, int((length + 3 * period - phase) / period) + 1)[
-            : len(np.arange(phase, length + 3 * period, period))
-        ]
-    )
-    ends = np.sort(ends)
+    ends = np.arange(phase, length + 3 * period, period)
+    ends = np.sort(ends + rng.uniform(0, 0.1) * period * rng.uniform(-1, 1, len(ends)))
     died = ends[np.searchsorted(ends, born, side="right")]
     return Site(Blocks(born, died, sizes(rng, len(born), log_uniform(rng, 30, 30000))), "cyclic")
 
@@ -304,9 +298,8 @@ def single_jump(rng: Rng, length: float) -> Site:
 
 def doubling(rng: Rng, length: float) -> Site:
     """One container that grows by doubling, filled at a steady rate."""
-    first = length * rng.uniform(0.001, 0.01)
-    times = first * 2 ** np.arange(0, 20)
-    times = times[times < length * 0.95]
+    last = length * rng.uniform(0.55, 0.95)
+    times = last / 2.0 ** np.arange(8, -1, -1)
     size = np.ceil(log_uniform(rng, 1e2, 1e4) * 2 ** np.arange(len(times)))
     died = np.append(times[1:], np.inf)
     return Site(Blocks(times, died, size), "growing")

@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-MOST_BINS = 48
+BINS = (6, 7, 8, 10, 12, 16, 20, 24, 32, 40, 48)
+"""What is computed for a number of bins is kept: there are few."""
 FEW_BINS = 12
-LEAST_BINS = 6
 
 
 def bin_count(times: Floats, begin: float, end: float) -> int:
@@ -19,7 +19,8 @@ def bin_count(times: Floats, begin: float, end: float) -> int:
     With a snapshot a bin the straight lines between them would smooth neighbouring bins alike.
     """
     inside = int(((times >= begin) & (times <= end)).sum())
-    return max(LEAST_BINS, min(inside, FEW_BINS), min(MOST_BINS, inside // 2))
+    wanted = max(min(inside, FEW_BINS), inside // 2)
+    return max((bins for bins in BINS if bins <= wanted), default=BINS[0])
 
 
 def bin_means(times: Floats, begin: float, end: float, bins: int) -> Floats:

@@ -19,17 +19,28 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 LEAST_SNAPSHOTS = 6
-ALPHA = 1e-4
-"""How improbable no growth must be before a site is accused."""
+ALPHA = 2e-3
+"""How improbable no growth must be before a site is accused ..."""
+ALPHA_KEPT = 1e-2
+"""... and one of which nothing is freed: what is live there does not come and go."""
+KEPT = 0.02
+"""Freed in the last half less than this part of what is in use."""
 ALPHA_AGE = 1e-3
-"""... and before its growth is taken for more than its load's."""
+"""... and before its growth is taken for more than its load's, when load has risen ..."""
+ALPHA_SAME_LOAD = 0.05
+"""... and when it has not."""
 CANDIDATE = 0.025
 """The definition's bound: below it a site is looked at more closely."""
 GOES_ON = 0.4
 """Growth goes on when its rate over the last half is at least this part of the rate before."""
 RECORD = 0.25
 """How far above its past a site must stand, as a part of what the last half's rate amounts to."""
+FALLEN = 0.2
+"""What has once been given back from so high, as a part of the present level, may be given back again."""
 BOUNDED = 0.5
+"""Probability of a bound that excuses."""
+LATE, GOES_ON_LATE = 0.35, 0.15
+"""Growth that surely goes on after this part of the run is not excused by what was before."""
 CONTAINER = 0.3
 """Less than this part of the growth comes from more blocks: the blocks grow."""
 SWING = 0.5
@@ -69,6 +80,10 @@ class Facts:
     """Range over the noise from bin to bin."""
     filled: Floats
     """Part of what is in use that came between the first twentieth of the run and its last third."""
+    fallen: Floats
+    """See `shape.fallen`."""
+    louder: Flags
+    """See `shape.load_rose`."""
 
 
 def decide(histories: Histories, times: Floats, setting: Setting) -> list[Judgement]:
@@ -92,15 +107,16 @@ def _facts(histories: Histories, times: Floats, features: Features) -> Facts:
     noise = shape.roughness(means)
     later = features.series @ bin_means(times, begin + 0.05 * length, float(times[-1]), bins)
     bent = bends.compare(later)
+    late = bends.compare(features.series @ bin_means(times, begin + LATE * length, float(times[-1]), bins)).bounded
     reach = later.max(axis=1) - later.min(axis=1)
-    claimed = np.maximum(features.half.rate * length / 2, 1e-300)
+    claimed = np.maximum(features.half.rate * length / 2, 1e-9)
     p = _evidence(features.half, features.main, features.before)
     top = np.maximum(later.max(axis=1), 1e-300)
     return Facts(
         p=p,
-        p_age=_age_evidence(histories, times, p),
+        p_age=_age_evidence(histories, times, features, p),
         record=shape.record(means, noise) / claimed,
-        bounded=bent.bounded,
+        bounded=np.where(late < GOES_ON_LATE, np.minimum(late, bent.bounded), bent.bounded),
         bound=bent.bound,
         container=_is_container(histories, features),
         replaced=_replaced(histories, features),
@@ -108,6 +124,16 @@ def _facts(histories: Histories, times: Floats, features: Features) -> Facts:
         swing=reach / top,
         rough=reach / np.maximum(noise, 1e-9 * top),
         filled=(later[:, 2 * bins // 3] - later[:, 0]) / top,
+        fallen=shape.fallen(later),
+        louder=np.array(
+            [
+                shape.load_rose(times, allocated, in_use) if suspected else False
+                for allocated, in_use, suspected in zip(
+                    histories.alloc_bytes, features.series, p < CANDIDATE, strict=True
+                )
+            ],
+            bool,
+        ),
     )
 
 
@@ -117,13 +143,13 @@ def _evidence(half: trend.Trend, main: trend.Trend, before: trend.Trend) -> Floa
     return np.minimum(half.below(0.0), np.where(goes_on, main.below(0.0), 1.0))
 
 
-def _age_evidence(histories: Histories, times: Floats, p: Floats) -> Floats:
+def _age_evidence(histories: Histories, times: Floats, features: Features, p: Floats) -> Floats:
     """`_evidence` of the age of what is in use, for the rows that are suspected at all."""
     result = np.ones(len(p))
     rows = np.flatnonzero(p < CANDIDATE)
     if not len(rows):
         return result
-    aged = np.stack([shape.ages(times, histories.alloc_bytes[row], histories.free_bytes[row]) for row in rows])
+    aged = np.stack([shape.ages(times, histories.alloc_bytes[row], features.series[row]) for row in rows])
     begin, end = float(times[0]), float(times[-1])
     length = end - begin
     parts = ((begin + length / 2, end), (begin + WARM_UP * length, end), (begin + WARM_UP * length, begin + length / 2))
@@ -192,6 +218,13 @@ def _judgement(
             "replaced": float(facts.replaced[row]),
             "swing": float(facts.swing[row]),
             "rough": float(facts.rough[row]),
+            "fallen": float(facts.fallen[row]),
+            "louder": float(facts.louder[row]),
+            "container": float(facts.container[row]),
+            "low": float(features.low[row] > 0),
+            "goes_on": float(features.half.rate[row] / max(abs(features.before.rate[row]), 1e-300)),
+            "overdue": float(jumps.overdue),
+            "kept": float(jumps.kept),
         },
     )
 
@@ -210,7 +243,8 @@ def _verdict(features: Features, facts: Facts, jumps: Jumps, row: int, setting: 
     low, high = float(features.low[row]), float(features.high[row])
     if jumps.index and jumps.kept:
         return "growing", 0.95, jumps.why
-    if low > 0 and facts.p[row] < ALPHA and high > setting.min_rate:
+    alpha = ALPHA_KEPT if facts.replaced[row] < KEPT else ALPHA
+    if low > 0 and facts.p[row] < alpha and high > setting.min_rate:
         excuse = _excuse(facts, jumps, row)
         if excuse is None:
             replaced = facts.replaced[row] > 1 or facts.container[row]
@@ -223,16 +257,19 @@ def _excuse(facts: Facts, jumps: Jumps, row: int) -> tuple[Verdict, float, str] 
     """Why a site that surely grew is not accused."""
     if facts.bounded[row] > BOUNDED:
         return "filling", 0.05, "its growth runs out"
-    if facts.record[row] < RECORD:
-        return "unsure", 0.1, "it was as high before, and came back"
+    if facts.record[row] < RECORD or facts.fallen[row] > FALLEN:
+        return "unsure", 0.1, "it was high before, and came back"
     if jumps.overdue:
         return "filling", 0.1, "its steps have ceased"
-    if not facts.container[row] and facts.p_age[row] > ALPHA_AGE:
+    alpha = ALPHA_AGE if facts.louder[row] else ALPHA_SAME_LOAD
+    if not facts.container[row] and facts.p_age[row] > alpha:
         return "steady", 0.05, "it follows its load: what is in use is no older than before"
     return None
 
 
 def _quiet(features: Features, facts: Facts, row: int, setting: Setting) -> tuple[Verdict, float, str]:
+    if features.low[row] > 0 and facts.bounded[row] <= BOUNDED:
+        return "unsure", 0.3, "it may grow, but that is not certain"
     if facts.returns[row] >= 2 and facts.swing[row] > SWING and facts.rough[row] > ROUGH:
         return "cyclic", 0.01, f"it came back to its trough {facts.returns[row]} times"
     if facts.filled[row] > 0.3 and facts.rough[row] > ROUGH:

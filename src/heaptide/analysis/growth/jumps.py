@@ -25,6 +25,8 @@ _LEAST_SIDE = 3
 """Snapshots on each side of a step."""
 _GRAINS = 8.0
 """A step in sampled mode has at least so many samples."""
+_NOISES = 6.0
+"""... and in any mode so many standard deviations of what happens between two snapshots."""
 _WARM = 0.25
 """Steps in the first part of a run are its start."""
 _PART = 0.25
@@ -36,6 +38,7 @@ _EXPLAINED = 0.7
 _OVERDUE = 2.0
 """A geometric series of steps has ceased after so many times its last gap."""
 _REPLACED = 0.2
+_LOUDER = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,12 @@ class _Rise:
 
 def jumps_of(histories: Histories, times: Floats, features: Features) -> list[Jumps]:
     """The steps of every row."""
-    series = histories.in_use_bytes
-    worth = np.maximum(_GRAINS * features.quantum if histories.alloc_variance.any() else features.quantum, 1.0)
-    sharpest = np.diff(series, axis=1).max(axis=1)
-    height = series.max(axis=1) - series.min(axis=1)
+    series = features.series
+    steps = np.diff(series, axis=1)
+    sampled = bool(histories.alloc_variance.any())
+    noise = np.median(np.abs(steps), axis=1) / 0.6745
+    worth = np.maximum(_NOISES * noise, _GRAINS * features.quantum if sampled else 1.0)
+    sharpest, height = steps.max(axis=1), series.max(axis=1) - series.min(axis=1)
     rows = np.flatnonzero((sharpest >= worth) & (sharpest >= 0.03 * height))
     found = [Jumps()] * len(series)
     for row in rows.tolist():
@@ -158,11 +163,10 @@ def _is_turnover(histories: Histories, times: Floats, row: int, rise: _Rise) -> 
     before = freed[rise.index - 1] - freed[0]
     pace_before = before / max(times[rise.index - 1] - times[0], 1e-9)
     pace_since = since / max(times[-1] - times[rise.index], 1e-9)
-    if pace_before <= 0 or rise.before <= 0:
+    if pace_before <= 0:
         return True
-    louder = pace_since / pace_before
-    higher = (rise.before + rise.bytes) / rise.before
-    return bool(louder > 1 + (higher - 1) / 2)
+    higher = (rise.before + rise.bytes) / max(rise.before, 1e-300)
+    return bool(pace_since / pace_before > min(1 + (higher - 1) / 2, _LOUDER))
 
 
 def _overdue(rises: list[_Rise], times: Floats) -> bool:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+_GIVEN_BACK = 0.7
+_LOAD_KNOTS = 25
 _HIGH, _LOW = 0.6, 0.25
 """A swing goes above the one and then below the other part of the range."""
 
@@ -49,12 +51,37 @@ def returns(means: Floats) -> Ints:
     return count
 
 
-def ages(times: Floats, allocated: Floats, freed: Floats) -> Floats:
+def fallen(means: Floats) -> Floats:
+    """The highest level, as a part of the last, from which a row came down by most of it; 0 where it never did."""
+    peak = np.maximum.accumulate(means, axis=1)
+    low = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
+    deep = low < (1 - _GIVEN_BACK) * peak
+    last = np.maximum(means[:, -1], 1e-300)
+    result: Floats = np.where(deep, peak, 0.0).max(axis=1) / last
+    return result
+
+
+def ages(times: Floats, allocated: Floats, in_use: Floats) -> Floats:
     """How long ago the oldest live byte was allocated if blocks were freed in the order of their birth, seconds.
 
-    W(t) = t - A'(F(t)), where A' turns round the bytes ever allocated A. By Little's law (1961) it is the mean lifetime
-    where load is steady, and where load changes it stays so: what is in use is load times lifetime, and this is the
-    second factor. It rises when something is kept. One row, one value for each moment.
+    W(t) = t - A'(A(t) - X(t)), where A' turns round the bytes ever allocated A, and X is in use. By Little's law (1961)
+    what is in use is load times lifetime, and this is the second factor: load may change and it stays. It rises when
+    something is kept. A is taken at a few moments with straight lines between, so that its own noise stays out. One
+    row, one value for each moment.
     """
-    rising = allocated + np.arange(len(allocated)) * max(float(allocated[-1]), 1.0) * 1e-12
-    return times - np.interp(np.minimum(freed, allocated), rising, times)
+    knots = np.linspace(times[0], times[-1], _LOAD_KNOTS)
+    smooth = np.interp(knots, times, allocated)
+    rising = smooth + np.arange(_LOAD_KNOTS) * max(float(smooth[-1]), 1.0) * 1e-12
+    return times - np.interp(np.interp(times, knots, smooth) - in_use, rising, knots)
+
+
+def load_rose(times: Floats, allocated: Floats, in_use: Floats) -> bool:
+    """Whether the pace of allocation rose from the second quarter of the run to the last sixth by at least half as much
+    as what is in use did: then load may explain the growth."""
+    marks = times[0] + (times[-1] - times[0]) * np.array([0.25, 0.5, 5 / 6, 1.0])
+    done, held = np.interp(marks, times, allocated), np.interp(marks, times, in_use)
+    before = (done[1] - done[0]) / (marks[1] - marks[0])
+    now = (done[3] - done[2]) / (marks[3] - marks[2])
+    louder = now / before if before > 0 else np.inf
+    higher = held[3] / max((held[0] + held[1]) / 2, 1e-300)
+    return bool(louder - 1 >= (higher - 1) / 2)
