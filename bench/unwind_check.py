@@ -141,10 +141,13 @@ def _git(folder: Path, size: int) -> list[str]:
     return ["sh", "-c", script]
 
 
-def _gdb(_folder: Path, size: int) -> list[str]:
+def _gdb(folder: Path, size: int) -> list[str]:
     """Symbols of a program, its types and lines."""
-    asked = ["info functions main", "info types word", "list main", "info scope main"][: None if size else 1]
-    return ["gdb", "-nx", "-batch", *(word for ask in asked for word in ("-ex", ask)), "/usr/bin/gdb"]
+    asked = ["info functions main", "info types word", "disassemble main", "info line main"][: None if size else 1]
+    program = folder / "debugged"
+    words = ["c++", "-g", str(torture.SOURCES / "unwind_edges.cpp"), "-o", str(program)]
+    subprocess.run(words, check=True)
+    return ["gdb", "-nx", "-batch", *(word for ask in asked for word in ("-ex", ask)), str(program)]
 
 
 def _redis(folder: Path, size: int) -> list[str]:
@@ -199,6 +202,8 @@ TORTURE = (
     ("stacks", "bad_alloc", 4, False),
     ("stacks", "coroutines", 5, False),
     ("stacks", "boost_coroutines", 6, False),
+    ("coroutines", "generators", 9, False),
+    ("coroutines", "left_unfinished", 9, False),
     ("stacks", "statics", 7, False),
     ("libraries", "address_reuse", 0, False),
     ("libraries", "opened_for_ever", 0, False),
@@ -218,7 +223,7 @@ def _hazards() -> Iterator[Case]:
     for program, name, status, inside in TORTURE:
         below = (torture.SIGNAL_SAFE,) if inside else ()
         words = [program, name]
-        yield Case(f"torture-{name}", lambda _f, _s, w=words: w, "cc", "gcc", status, below)  # type: ignore[misc]
+        yield Case(f"torture-{name}", lambda _f, _s, w=words: w, "c++", "g++", status, below)  # type: ignore[misc]
 
 
 def cases() -> list[Case]:

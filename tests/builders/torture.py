@@ -12,7 +12,7 @@ from pathlib import Path
 SOURCES = Path(__file__).resolve().parent.parent / "torture"
 CACHE = SOURCES.parent.parent / "build" / "torture"
 
-PROGRAMS = ("children", "libraries", "limits", "own_malloc", "requests", "signals", "stacks", "threads")
+PROGRAMS = ("children", "coroutines", "libraries", "limits", "own_malloc", "requests", "signals", "stacks", "threads")
 PLUGINS = ("alpha", "beta", "deep")
 SIGNAL_SAFE = "signal_safe"
 
@@ -31,7 +31,7 @@ _FLAGS = ("-O2", "-g", "-pthread", "-fno-builtin-malloc", "-Wall", "-Wextra", "-
 def _compile(output: Path, *words: str) -> None:
     c_plus_plus = any(word.endswith(".cpp") for word in words)
     compiler = shlex.split(os.environ.get("CXX", "c++") if c_plus_plus else os.environ.get("CC", "cc"))
-    standard = "-std=gnu++17" if c_plus_plus else "-std=gnu17"
+    standard = "-std=gnu++20" if c_plus_plus else "-std=gnu17"
     fresh = output.with_name(f"{output.name}.{os.getpid()}")
     subprocess.run([*compiler, standard, *_FLAGS, *words, "-o", str(fresh)], check=True)
     fresh.rename(output)

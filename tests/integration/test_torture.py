@@ -65,6 +65,8 @@ HAZARDS = (
     Hazard("stacks", "bad_alloc", 4, held=0, allocators=NOT_MIMALLOC),  # mimalloc's operator new aborts
     Hazard("stacks", "coroutines", 5, held=40 * (4 * 103 + 64)),  # each: a vector, 103 long on the average, and a block
     Hazard("stacks", "boost_coroutines", 6, held=0),
+    Hazard("coroutines", "generators", 9, held=0),
+    Hazard("coroutines", "left_unfinished", 9),  # a thread leaves its table of TLS to the next one
     Hazard("stacks", "statics", 7, held=0),
     Hazard("libraries", "address_reuse", 0),
     Hazard("libraries", "opened_for_ever", 0),
