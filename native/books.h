@@ -189,12 +189,21 @@ struct ht_live_sample {
 };
 _Static_assert(sizeof(struct ht_live_sample) == 40, "layout");
 
+// A futex of the recorder's in the kernel's list of robust ones: when its thread dies, however, the kernel sets the bit.
+enum { HT_RECORDER_DIED = 0x40000000 };
+struct ht_alive {
+    uint64_t next;   // the list, as the recorder's addresses
+    uint32_t thread; // its id; 0: the recorder has not come yet
+    uint32_t reserved;
+};
+
 struct ht_control { // the recorder's page
     uint64_t epoch;
     uint64_t log_ack;      // bytes of the log that are safely in the capture; the agent may re-use them
     uint64_t heartbeat_ns; // CLOCK_BOOTTIME, renewed at least once a second while the recorder lives
     uint64_t armed;        // enum ht_armed
     uint64_t interval;     // mean sampling interval, bytes; 0: as the agent decides
+    struct ht_alive recorder;
 };
 _Static_assert(sizeof(struct ht_control) <= HT_PAGE, "the control page");
 

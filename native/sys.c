@@ -134,6 +134,8 @@ void *ht_sys_map_shared(int fd, uint64_t bytes) {
     return p;
 }
 
+void ht_sys_remove(void *start, uint64_t bytes) { raw3(SYS_madvise, (long)start, (long)bytes, MADV_REMOVE); }
+
 long ht_sys_populate(void *start, uint64_t bytes) {
     long r = raw3(SYS_madvise, (long)start, (long)bytes, MADV_POPULATE_WRITE);
     if (r != -EINVAL) return r;

@@ -177,6 +177,13 @@ bool ht_live_init(enum ht_mode mode, bool armed) {
     return true;
 }
 
+void ht_live_forget(void) {
+    memset(ht_filter, 0, sizeof ht_filter);
+    if (exact) empty_leaves();
+    if (odd.keys) ht_table_empty(&odd);
+    if (ht_live_samples.keys) ht_table_empty(&ht_live_samples);
+}
+
 bool ht_live_put(const void *block, const struct ht_block *what) {
     uint64_t address = (uint64_t)(uintptr_t)block;
     return exact ? map_put(address, what) : sample_put(address, what);

@@ -20,6 +20,7 @@ static inline uint8_t *ht_filter_of(const void *block) {
 // else from ht_live_arm on. False: no memory.
 bool ht_live_init(enum ht_mode mode, bool armed);
 void ht_live_arm(void);
+void ht_live_forget(void); // for good: from now on free() asks nothing
 
 // In exact mode blocks must lie this far apart: requests below are raised to it. 0: the allocator sees to it.
 extern size_t ht_live_least_request;

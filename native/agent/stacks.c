@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "gone.h"
 #include "modules.h"
 #include "thin.h"
 #include "turn.h"
@@ -45,13 +46,17 @@ static bool add_level(void) {
     return l->entries != NULL;
 }
 
-// Emptied, not unmapped: another thread may still be in an operation of the recording before.
-bool ht_stacks_init(void) {
-    adding_level = 0, new_chunk_busy = 0; // a fork may have copied them taken
+void ht_stacks_forget(void) {
     for (uint32_t i = 0; i < level_count; i++) {
         ht_sys_discard(levels[i].entries, (levels[i].mask + 1) * sizeof(struct entry));
         levels[i].used = 0;
     }
+}
+
+// Emptied, not unmapped: another thread may still be in an operation of the recording before.
+bool ht_stacks_init(void) {
+    adding_level = 0, new_chunk_busy = 0; // a fork may have copied them taken
+    ht_stacks_forget();
     return level_count || add_level();
 }
 
@@ -269,6 +274,7 @@ static HT_COLD void put_down(struct ht_thread *t) {
 static inline uint32_t guarded(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller,
                                capture_function *capture) {
     if (ht_unlikely(!t)) return lose(b, HT_LOSS_NO_MEMORY, HT_ID_NO_STACK);
+    ht_ask_for_recorder(b);
     if (ht_unlikely(t->capturing)) {
         if (!was_left(t, caller)) return lose(b, HT_LOSS_NESTED, HT_ID_NESTED);
         put_down(t);

@@ -7,6 +7,7 @@
 #include "thread.h"
 
 bool ht_stacks_init(void); // a fresh table
+void ht_stacks_forget(void);
 // Captures the stack of `caller` and gives its id, or one of the special ids (then the loss is counted).
 uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller);
 // The same for a mapping: never the id of a stack of blocks.

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "server.h"
 
+#include "alive.h"
 #include "clock.h"
 #include "listen.h"
 #include "report.h"
@@ -101,6 +102,7 @@ static void add_image(struct server *s, const struct hello *hello) {
     struct image **end = &s->images;
     while (*end) end = &(*end)->next;
     *end = image;
+    alive_tell(s->images);
 }
 
 static void tick_images(struct server *s, uint64_t now, bool all) {
@@ -114,6 +116,8 @@ static void tick_images(struct server *s, uint64_t now, bool all) {
         if (!image->last_word_told && (image->writer.file[0] || image->writer.failures))
             report_image(image, s->setup->output->prefix, &s->reports);
         *place = image->next;
+        alive_tell(s->images);
+        alive_end(image);
         image_destroy(image);
         s->image_count--;
     }
@@ -339,6 +343,7 @@ static void wait_for_work(struct server *s, uint64_t now) {
 void server_run(const struct server_setup *setup) {
     struct server s = {.setup = setup, .control_fd = setup->control_fd};
     clock_inject(setup->options->clock_fd);
+    alive_init();
     s.signal_fd = open_signals(setup->options->signal);
     s.watch_fd = setup->watch_pid ? process_pidfd(setup->watch_pid) : -1;
     if (s.control_fd >= 0) {

@@ -12,7 +12,18 @@ from pathlib import Path
 SOURCES = Path(__file__).resolve().parent.parent / "torture"
 CACHE = SOURCES.parent.parent / "build" / "torture"
 
-PROGRAMS = ("children", "coroutines", "libraries", "limits", "own_malloc", "requests", "signals", "stacks", "threads")
+PROGRAMS = (
+    "children",
+    "coroutines",
+    "libraries",
+    "limits",
+    "orphan",
+    "own_malloc",
+    "requests",
+    "signals",
+    "stacks",
+    "threads",
+)
 PLUGINS = ("alpha", "beta", "deep")
 SIGNAL_SAFE = "signal_safe"
 
