@@ -182,12 +182,14 @@ _Static_assert(sizeof(struct ht_range) == 24, "layout");
 struct ht_live_sample {
     uint64_t address; // 0: none here (any more)
     uint64_t size;    // requested bytes
-    uint64_t usable;  // what the allocator gave; 0: it does not tell
-    uint64_t interval;
+    uint64_t bytes;   // that it stands for
+    double variance;  // of those
     uint32_t id;
-    uint32_t born; // the low 32 bits of the epoch in which it was allocated
+    uint32_t born;     // the low 32 bits of the epoch in which it was allocated
+    uint32_t rounding; // what the allocator takes for it beyond `size`, as far as it tells
+    uint32_t reserved;
 };
-_Static_assert(sizeof(struct ht_live_sample) == 40, "layout");
+_Static_assert(sizeof(struct ht_live_sample) == 48, "layout");
 
 // A futex of the recorder's in the kernel's list of robust ones: when its thread dies, however, the kernel sets the bit.
 enum { HT_RECORDER_DIED = 0x40000000 };

@@ -219,11 +219,11 @@ enum ht_figure_key {
     HT_FIG_PART_RSS = 510,
     // Estimates from the blocks in use that were drawn as samples; errors are standard errors.
     HT_FIG_SAMPLED_BYTES = 521, // of what was requested: to hold against the counters
-    HT_FIG_ROUNDING = 522,      // usable less requested
+    HT_FIG_ROUNDING = 522,      // what the allocator takes for a block, less what was requested
     HT_FIG_ROUNDING_ERROR = 523,
     HT_FIG_ABSENT = 524, // requested and not resident, by stack
     HT_FIG_ABSENT_ERROR = 525,
-    HT_FIG_HELD_ERROR = 526,   // of usable less absent, all in all
+    HT_FIG_HELD_ERROR = 526,   // of all that the allocator takes for blocks and that is resident
     HT_FIG_PART_READ_NS = 599, // CPU time that all this took the recorder
 };
 struct ht_rec_memory {

@@ -13,6 +13,7 @@
 
 #include "compat_gperftools.h"
 #include "live.h"
+#include "live_samples.h"
 #include "mapping.h"
 #include "modules.h"
 #include "own.h"
@@ -63,6 +64,7 @@ static void open_gate(struct ht_books *b) {
 static bool start(const struct ht_books_plan *p, const char *address) {
     struct ht_books *b = ht_books_create(p);
     if (!b) return false;
+    ht_live_samples_init();
     bool ready = ht_stacks_init() && ht_live_init(p->mode, !b->starts_disarmed);
     bool for_recorder = address && (!ht_options.mmap.set || ht_options.mmap.value);
     if (for_recorder || ht_heapprofile_wants_mappings()) ht_mapping_on = ht_mapping_init(b);

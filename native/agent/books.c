@@ -34,9 +34,10 @@ struct size {
     uint32_t max_ids, slot_shift;
     uint64_t log_bytes, pool_pages;
     uint32_t regions; // twice what the kernel allows a process by default
+    uint32_t samples; // as many as the table of samples can hold
 };
-static const struct size sampled_size = {1u << 14, 6, 256u << 10, 1u << 12, 1u << 17};
-static const struct size exact_size = {1u << 20, 5, 4u << 20, 1u << 18, 1u << 17};
+static const struct size sampled_size = {1u << 14, 6, 256u << 10, 1u << 12, 1u << 17, 1u << 15};
+static const struct size exact_size = {1u << 20, 5, 4u << 20, 1u << 18, 1u << 17, 1u << 15};
 
 static uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
 
@@ -59,6 +60,7 @@ static void lay_out(struct ht_books_header *h, const struct ht_books_plan *plan,
     h->regions_offset = round_up(h->own_offset + h->own_slots * sizeof(struct ht_range), HT_PAGE);
     h->region_slots = size.regions;
     h->samples_offset = round_up(h->regions_offset + h->region_slots * sizeof(struct ht_range), HT_PAGE);
+    h->sample_slots = plan->shared ? size.samples : 0;
     h->pool_offset = round_up(h->samples_offset + h->sample_slots * sizeof(struct ht_live_sample), HT_PAGE);
     h->pool_pages = size.pool_pages;
     h->total_bytes = h->pool_offset + h->pool_pages * HT_PAGE;

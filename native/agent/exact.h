@@ -29,7 +29,7 @@ static inline void ht_exact_end(struct ht_lane *lane) {
 
 static inline bool ht_exact_can(const struct ht_thread *t) { return t && t->lane_number && !(t->lane->seq & 1); }
 
-// Counts `block` under `id` and keeps it. False: nothing was done.
+// Counts `block` under `id` and keeps it. False: nothing was done, or a live sample is due (sample_left).
 static inline bool ht_exact_alloc(struct ht_books *b, struct ht_thread *t, const void *block, size_t size,
                                   uint32_t id) {
     if (ht_unlikely(!ht_exact_can(t))) return false;
@@ -37,7 +37,7 @@ static inline bool ht_exact_alloc(struct ht_books *b, struct ht_thread *t, const
     uint32_t *entry = ht_map_entry(block), page = ht_lane_groups(lane)[id >> HT_GROUP_SHIFT];
     if (ht_unlikely(!entry || !page || *entry)) return false; // something there still: its free went past us
     size_t slack = ht_map_usable(block) - size;
-    if (ht_unlikely(slack >= HT_SLACK_ODD)) return false;
+    if (ht_unlikely(slack >= HT_SLACK_ODD || (t->sample_left -= (int64_t)size + 1) < 0)) return false;
     struct ht_counter *c = ht_exact_counter(b, page, ht_exact_begin(b, t, lane), id);
     ht_add_local(&c->alloc_bytes, size);
     ht_add_local(&c->alloc_objects, 1);

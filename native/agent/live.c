@@ -54,17 +54,20 @@ static bool put_odd(uint32_t *entry, uint64_t address, const struct ht_block *wh
     return true;
 }
 
+static bool put_wide(uint64_t *entry, uint64_t address, const struct ht_block *what) {
+    bool fits = what->bytes >> (63 - HT_MAP_ID_BITS) == 0;
+    if (!fits || (what->slot && !ht_table_put(&odd, address, what))) return false;
+    *entry = (what->slot ? HT_MAP_WIDE_ODD : 0) | what->bytes << HT_MAP_ID_BITS | what->id;
+    return true;
+}
+
 static bool map_put(uint64_t address, const struct ht_block *what) {
     void *leaf = leaf_of(address, true);
     if (!leaf || what->id > HT_MAP_ID_MASK) return false;
-    if (ht_page_map.wide) {
-        bool fits = what->bytes >> (64 - HT_MAP_ID_BITS) == 0;
-        if (fits) ((uint64_t *)leaf)[entry_index(address)] = what->bytes << HT_MAP_ID_BITS | what->id;
-        return fits;
-    }
+    if (ht_page_map.wide) return put_wide((uint64_t *)leaf + entry_index(address), address, what);
     uint32_t *entry = (uint32_t *)leaf + entry_index(address);
     size_t slack = usable(address) - what->bytes;
-    if (slack >= HT_SLACK_ODD) return put_odd(entry, address, what);
+    if (slack >= HT_SLACK_ODD || what->slot) return put_odd(entry, address, what);
     *entry = (uint32_t)slack << HT_MAP_ID_BITS | what->id;
     return true;
 }
@@ -79,6 +82,7 @@ static enum ht_taken map_take(uint64_t address, struct ht_block *ret) {
     if (ht_page_map.wide) {
         uint64_t *wide = (uint64_t *)leaf + entry_index(address), entry = *wide;
         *wide = 0;
+        if (entry & HT_MAP_WIDE_ODD) return ht_table_take(&odd, address, ret);
         *ret = exact_block(entry >> HT_MAP_ID_BITS, entry);
         return entry ? HT_TAKEN : HT_TAKEN_NOTHING;
     }

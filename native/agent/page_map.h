@@ -6,10 +6,11 @@
 //
 //     31      26 25                    0
 //    +----------+-----------------------+
-//    | slack    | stack id              |     slack 63: the size stands in a table (large blocks, mostly)
+//    | slack    | stack id              |     slack 63: the size stands in a table (large blocks, mostly, and live samples)
 //    +----------+-----------------------+
 //
-// Other allocators round sizes much further up and put blocks 16 bytes apart: an entry is 64 bits, size << 26 | id.
+// Other allocators round sizes much further up and put blocks 16 bytes apart: an entry is 64 bits, size << 26 | id, the
+// topmost bit set where the block stands in that table (as a live sample).
 #ifndef HEAPTIDE_PAGE_MAP_H
 #define HEAPTIDE_PAGE_MAP_H
 
@@ -18,6 +19,7 @@
 
 enum { HT_LEAF_BITS = 26, HT_ROOT_BITS = 47 - HT_LEAF_BITS, HT_MAP_ID_BITS = 26, HT_SLACK_ODD = 63 };
 #define HT_MAP_ID_MASK ((1u << HT_MAP_ID_BITS) - 1)
+#define HT_MAP_WIDE_ODD (1ull << 63)
 
 struct ht_page_map {
     void **root;       // of leaves

@@ -3,6 +3,7 @@
 
 #include "count.h"
 #include "live.h"
+#include "live_samples.h"
 #include "sample.h"
 #include "stacks.h"
 #include "thin.h"
@@ -17,11 +18,21 @@ static void look_again_later(void) {
 
 // ---- Keeping --------------------------------------------------------------------------------------------------------
 
+static uint64_t address_of(const void *block) { return (uint64_t)(uintptr_t)block; }
+
 // What lies at this address was freed past us (RTLD_DEEPBIND, an allocator's own name for free), or the allocator could not
 // have given it again: it ends now.
-static HT_COLD void bury(struct ht_books *b, struct ht_thread *t, const struct ht_block *old) {
+static HT_COLD void bury(struct ht_books *b, struct ht_thread *t, const void *block, const struct ht_block *old) {
     ht_books_lose(b, HT_LOSS_MISSED_FREE, 1);
+    ht_live_samples_drop(b, old->slot, address_of(block));
     ht_count_free_now(b, t, old);
+}
+
+// The table that live samples stand in is full: it is a block like any other.
+static HT_COLD bool put_without_sample(struct ht_books *b, const void *block, struct ht_block *what) {
+    ht_live_samples_drop(b, what->slot, address_of(block));
+    what->slot = 0;
+    return ht_live_put(block, what);
 }
 
 // Exact: a block that cannot be kept is still counted as allocated. A sample that cannot be kept never was one.
@@ -30,13 +41,15 @@ static void record(struct ht_books *b, struct ht_thread *t, const void *block, s
     struct ht_block old;
     what->id = ht_books_ensure(b, ht_lane_of(b, t), what->id);
     if (!what->id) return;
-    if (ht_unlikely(ht_live_take(block, &old) == HT_TAKEN)) bury(b, t, &old);
+    if (ht_unlikely(ht_live_take(block, &old) == HT_TAKEN)) bury(b, t, block, &old);
     struct ht_operation o;
     ht_operation_begin(b, t, &o);
-    bool kept = ht_live_put(block, what);
+    bool kept = ht_live_put(block, what) || (exact && what->slot && put_without_sample(b, block, what));
     if (kept || exact) ht_count_alloc(b, &o, what);
     ht_operation_end(&o);
-    if (ht_unlikely(!kept)) ht_books_lose(b, exact ? HT_LOSS_LIVE_FULL : HT_LOSS_SAMPLE_TABLE_FULL, 1);
+    if (ht_likely(kept)) return;
+    ht_live_samples_drop(b, what->slot, address_of(block));
+    ht_books_lose(b, exact ? HT_LOSS_LIVE_FULL : HT_LOSS_SAMPLE_TABLE_FULL, 1);
 }
 
 // ---- Sampling -----------------------------------------------------------------------------------------------------------
@@ -101,9 +114,47 @@ static void sample(struct ht_books *b, const void *block, size_t size, const str
     draw(b);
     struct ht_thread *t = ht_thread_now(b);
     what.id = ht_stacks_capture(b, t, caller);
+    what.slot = ht_live_samples_put(b, block, size, &what);
     record(b, t, block, &what);
     ht_thin_if_full(b, t);
     widen(b);
+}
+
+// ---- Exact mode: live samples beside the full count ---------------------------------------------------------------------
+
+// The interval that the gap which ends here was drawn with; 0: it is this thread's first.
+static uint64_t draw_live(struct ht_thread *t) {
+    uint64_t was = t->sample_interval;
+    if (ht_unlikely(!ht_tls.random)) seed();
+    t->sample_interval = ht_live_samples_interval();
+    t->sample_left = (int64_t)ht_sample_gap(&ht_tls.random, t->sample_interval);
+    return was;
+}
+
+// The block's slot, if it is drawn. What ht_exact_alloc refused for another reason has not been counted down yet.
+static uint32_t sample_live(struct ht_books *b, struct ht_thread *t, const void *block, size_t size, uint32_t id) {
+    if (t->sample_left >= 0) t->sample_left -= (int64_t)size + 1;
+    if (t->sample_left >= 0) return 0;
+    uint64_t interval = draw_live(t);
+    if (!interval) {
+        t->sample_left -= (int64_t)size + 1;
+        if (t->sample_left >= 0) return 0;
+        interval = draw_live(t);
+    }
+    struct ht_block what = weighed(size, interval);
+    what.id = id;
+    uint32_t slot = ht_live_samples_put(b, block, size, &what);
+    ht_live_samples_drawn(b, slot != 0, &ht_tls.random);
+    return slot;
+}
+
+static void record_exact(struct ht_books *b, const void *block, size_t size, const struct ht_caller *caller) {
+    struct ht_thread *t = ht_thread_now(b);
+    struct ht_block what = {.bytes = size, .objects = 1, .id = ht_stacks_capture(b, t, caller)};
+    if (t && t->sample_left >= 0 && ht_exact_alloc(b, t, block, size, what.id)) return;
+    if (t && b->header->sample_slots) what.slot = sample_live(b, t, block, size, what.id);
+    record(b, t, block, &what);
+    ht_tls.left = 0;
 }
 
 // ---- Mappings: all of them, in either mode ------------------------------------------------------------------------------
@@ -136,13 +187,7 @@ void ht_record_alloc(const void *block, size_t size, const struct ht_caller *cal
     if (ht_unlikely(!ht_books_armed(b))) return look_again_later();
     ht_live_arm();
     if (b->mode == HT_MODE_SAMPLED) return sample(b, block, size, caller);
-    struct ht_thread *t = ht_thread_now(b);
-    uint32_t id = ht_stacks_capture(b, t, caller);
-    if (ht_unlikely(!ht_exact_alloc(b, t, block, size, id))) {
-        struct ht_block what = {.bytes = size, .objects = 1, .id = id};
-        record(b, t, block, &what);
-        ht_tls.left = 0;
-    }
+    record_exact(b, block, size, caller);
     if (ht_unlikely(ht_record_listen != NULL)) ht_record_listen(size, 0);
 }
 
@@ -163,7 +208,10 @@ bool ht_record_take(const void *block, struct ht_block *ret) {
     if (!b) return false;
     enum ht_taken taken = ht_live_take(block, ret);
     if (taken == HT_TAKEN_NOTHING) count_unknown(b, block);
-    return taken == HT_TAKEN;
+    if (taken != HT_TAKEN) return false;
+    ht_live_samples_drop(b, ret->slot, address_of(block));
+    ret->slot = 0;
+    return true;
 }
 
 void ht_record_taken_is_free(const struct ht_block *taken) {

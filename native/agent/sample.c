@@ -46,3 +46,5 @@ struct ht_weight ht_sample_weight(uint64_t size, uint64_t interval) {
     double s = (double)size, p = one_minus_exp((s + 1) / (double)interval);
     return (struct ht_weight){.bytes = s / p, .objects = 1 / p, .variance = s * s * (1 - p) / (p * p)};
 }
+
+double ht_sample_wider(double p) { return p < 1 ? one_minus_exp(-logarithm(1 - p) / 2) : 1; }

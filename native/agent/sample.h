@@ -26,4 +26,7 @@ struct ht_weight {
 };
 struct ht_weight ht_sample_weight(uint64_t size, uint64_t interval);
 
+// With which probability a block is sampled at twice the mean interval, when it is with `p` > 0 as it stands: 1 - sqrt(1 - p).
+double ht_sample_wider(double p);
+
 #endif

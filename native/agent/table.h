@@ -26,6 +26,7 @@ struct ht_block {
     double variance;  // sampled: of bytes
     uint32_t id;
     uint32_t size; // sampled: as requested, at most UINT32_MAX
+    uint32_t slot; // among the live samples (live_samples.h), from 1 on; 0: it is none
 };
 
 struct ht_table {

@@ -2,6 +2,7 @@
 #include "thin.h"
 
 #include "count.h"
+#include "live_samples.h"
 #include "sample.h"
 #include "turn.h"
 
@@ -78,11 +79,13 @@ static struct ht_block together(const struct ht_block *one, const struct ht_bloc
     return both;
 }
 
+// `slot` of the table.
 static void release(struct ht_books *b, struct ht_thread *t, uint64_t slot) {
     struct ht_block block = ht_live_samples.blocks[slot]; // after the release the slot may be another's
     uint64_t freed = ht_table_release(&ht_live_samples, slot);
     if (!freed) return;
     ht_live_sample_gone(freed);
+    ht_live_samples_drop(b, block.slot, freed);
     ht_count_free_now(b, t, &block);
 }
 
@@ -96,7 +99,11 @@ static void merge(struct ht_books *b, struct ht_thread *t, uint64_t one, uint64_
     struct ht_block both = together(&blocks[stays], &blocks[goes]);
     double more = both.variance - blocks[stays].variance - blocks[goes].variance;
     blocks[stays] = both;
-    ht_live_sample_gone(ht_table_drop(&ht_live_samples, goes));
+    ht_live_samples_weigh(b, &both);
+    uint32_t gone = blocks[goes].slot;
+    uint64_t address = ht_table_drop(&ht_live_samples, goes);
+    ht_live_sample_gone(address);
+    ht_live_samples_drop(b, gone, address);
     ht_count_merged_now(b, both.id, more > 0 ? more : 0);
     release(b, t, stays);
 }

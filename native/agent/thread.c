@@ -92,6 +92,8 @@ HT_COLD struct ht_thread *ht_thread_join(struct ht_books *b) {
     t->lane_number = ht_books_take_lane(b, (uint64_t)ht_sys_gettid());
     t->lane = ht_books_lane(b, t->lane_number);
     t->operation_sp = 0;
+    t->sample_left = b->header->sample_slots ? -1 : INT64_MAX;
+    t->sample_interval = 0;
     t->memo.count = 0; // ids belong to books
     t->books = b;
     return t;

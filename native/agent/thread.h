@@ -32,8 +32,10 @@ struct ht_thread {
     struct ht_thread *next_free;
     struct ht_books *books; // whose lane it holds
     struct ht_lane *lane;
-    uint32_t lane_number;  // 0: shared with other threads
-    uint64_t operation_sp; // stack pointer of the operation under way, see ht_operation_begin
+    uint32_t lane_number;     // 0: shared with other threads
+    uint64_t operation_sp;    // stack pointer of the operation under way, see ht_operation_begin
+    int64_t sample_left;      // exact mode: bytes until the next live sample; below zero: it is due
+    uint64_t sample_interval; // the mean interval that was drawn with; 0: nothing was yet
     struct ht_reserved reserved;
     bool capturing;   // a capture is under way, or was left by longjmp
     uint32_t judging; // the same of the question which of the two it is; counts how often it was in the way

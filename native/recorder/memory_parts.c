@@ -155,7 +155,7 @@ static void put_samples(const struct buf *blocks, bool exact, struct buf *ret) {
     size_t count = blocks->len / sizeof *block;
     struct sample_sums sums = samples_sum(blocks, exact);
     struct buf rows = {0};
-    put_figure(ret, HT_FIG_SAMPLED_BYTES, 0, (uint64_t)sums.requested);
+    put_figure(ret, HT_FIG_SAMPLED_BYTES, 0, (uint64_t)sums.requested.bytes);
     put_figure(ret, HT_FIG_ROUNDING, 0, (uint64_t)sums.rounding.bytes);
     put_figure(ret, HT_FIG_ROUNDING_ERROR, 0, (uint64_t)sums.rounding.error);
     put_figure(ret, HT_FIG_ABSENT_ERROR, 0, (uint64_t)sums.absent.error);

@@ -9,16 +9,16 @@ static const uint64_t MOST_BYTES = 1ull << 47;
 
 static bool is_sound(const struct ht_live_sample *s) {
     bool range = s->address && s->address < MOST_BYTES && s->size < MOST_BYTES && s->address + s->size < MOST_BYTES;
-    return range && s->usable < MOST_BYTES && s->interval >= 1 && s->interval < MOST_BYTES;
+    return range && s->bytes >= s->size && s->bytes < 1ull << 60 && s->variance >= 0 && s->variance < 1e36;
 }
 
 static struct block block_of(const struct ht_live_sample *s) {
-    uint64_t usable = max_u64(s->usable, s->size);
-    double kept = -expm1(-((double)s->size + 1) / (double)s->interval);
+    double size = s->size ? (double)s->size : 1;
     return (struct block){.start = s->address,
                           .end = s->address + s->size,
-                          .usable = usable,
-                          .weight = 1 / kept,
+                          .rounding = s->rounding,
+                          .weight = (double)s->bytes / size,
+                          .variance = s->variance / (size * size),
                           .id = s->id,
                           .born = s->born};
 }
@@ -60,29 +60,26 @@ void samples_resident(struct buf *blocks, size_t *next, uint64_t start, uint64_t
 }
 
 static double requested(const struct block *b) { return (double)(b->end - b->start); }
-static double rounding(const struct block *b) { return (double)b->usable - requested(b); }
+static double rounding(const struct block *b) { return (double)b->rounding; }
 static double absent(const struct block *b) { return requested(b) - (double)min_u64(b->resident, b->end - b->start); }
-static double held(const struct block *b) { return (double)b->usable - absent(b); }
+// What the count does not say: where it is exact, what was requested; else, that as well.
+static double beside_count(const struct block *b) { return rounding(b) - absent(b); }
+static double held(const struct block *b) { return requested(b) + rounding(b) - absent(b); }
 
-// The total of `what`; its error in itself, or as a ratio to what was requested.
-static struct estimate estimate(const struct buf *blocks, double (*what)(const struct block *), double all,
-                                bool exact) {
+static struct estimate estimate(const struct buf *blocks, double (*what)(const struct block *)) {
     const struct block *block = (const struct block *)(const void *)blocks->data;
     double sum = 0, variance = 0;
-    size_t count = blocks->len / sizeof *block;
-    for (size_t i = 0; i < count; i++) sum += what(&block[i]) * block[i].weight;
-    double ratio = exact && all > 0 ? sum / all : 0;
-    for (size_t i = 0; i < count; i++) {
-        double w = block[i].weight, x = what(&block[i]) - ratio * requested(&block[i]);
-        variance += x * x * (w - 1) * w; // (1 - p) / p^2 = w^2 - w
+    for (size_t i = 0; i < blocks->len / sizeof *block; i++) {
+        double x = what(&block[i]);
+        sum += x * block[i].weight;
+        variance += x * x * block[i].variance;
     }
     return (struct estimate){sum, sqrt(variance)};
 }
 
 struct sample_sums samples_sum(const struct buf *blocks, bool exact) {
-    double all = estimate(blocks, requested, 0, false).bytes;
-    return (struct sample_sums){.requested = all,
-                                .rounding = estimate(blocks, rounding, all, exact),
-                                .absent = estimate(blocks, absent, all, exact),
-                                .held = estimate(blocks, held, all, exact)};
+    return (struct sample_sums){.requested = estimate(blocks, requested),
+                                .rounding = estimate(blocks, rounding),
+                                .absent = estimate(blocks, absent),
+                                .held = estimate(blocks, exact ? beside_count : held)};
 }

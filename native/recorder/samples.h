@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// samples.h: what the sampled blocks that are in use say about all that are. Each was kept with probability
-// p = 1 - exp(-(size + 1) / interval), so a sum over all blocks is estimated by the sum of x / p over the samples, with variance
-// sum of x^2 (1 - p) / p^2 (Horvitz and Thompson 1952).
+// samples.h: what the sampled blocks that are in use say about all that are. One that was drawn with probability p stands for
+// 1 / p blocks like it, so a sum over all blocks is estimated by the sum of x / p over the samples, with variance sum of
+// x^2 (1 - p) / p^2 (Horvitz and Thompson 1952). Weights of samples that were thinned are the agent's (agent/thin.h).
 #ifndef HEAPTIDE_SAMPLES_H
 #define HEAPTIDE_SAMPLES_H
 
@@ -10,9 +10,10 @@
 
 struct block {
     uint64_t start, end; // addresses: as many bytes as were requested
-    uint64_t usable;     // bytes; what was requested, where the allocator does not tell
     uint64_t resident;   // bytes of it, once measured
-    double weight;       // 1 / p
+    double weight;       // how many blocks like it it stands for
+    double variance;     // of that
+    uint32_t rounding;   // bytes that the allocator takes beyond
     uint32_t id;
     uint32_t born;
 };
@@ -29,12 +30,11 @@ struct estimate {
 };
 
 struct sample_sums {
-    double requested;         // bytes
-    struct estimate rounding; // usable less requested
+    struct estimate requested;
+    struct estimate rounding; // what the allocator takes, less what was requested
     struct estimate absent;   // requested and not resident
-    struct estimate held;     // usable and resident
+    struct estimate held; // what the allocator takes, less absent; `exact`: without what was requested, which is known
 };
-// `exact`: what was requested is known besides, so the error is that of a ratio to it (the residuals of the ratio).
 struct sample_sums samples_sum(const struct buf *blocks, bool exact);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // test_thin.c: far more live samples than the table holds (agent/thin.c). Over many seeds what is told of the heap is
 // unbiased and as sure as it says; by itself and under threads nothing is lost, to the byte.
-// links: agent/thin.c agent/live.c agent/table.c agent/count.c agent/books.c agent/thread.c agent/sample.c agent/real.c sys.c
+// links: agent/thin.c agent/live.c agent/table.c agent/count.c agent/books.c agent/thread.c agent/sample.c agent/live_samples.c agent/real.c sys.c
 #include "../agent/thin.h"
 
 #include <math.h>
@@ -41,7 +41,7 @@ static void keep(struct ht_books *b, uint64_t number, size_t size, uint64_t inte
     struct ht_thread *t = ht_thread_now(b);
     struct ht_weight w = ht_sample_weight(size, interval);
     struct ht_block block = {(uint64_t)(w.bytes + 0.5), (uint64_t)(w.objects * 65536 + 0.5), w.variance, id,
-                             (uint32_t)size};
+                             (uint32_t)size, 0};
     CHECK(ht_books_ensure(b, t->lane, id) == id);
     struct ht_operation o;
     ht_operation_begin(b, t, &o);

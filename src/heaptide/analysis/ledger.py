@@ -101,7 +101,7 @@ def ledger(series: Series, at: str | int | Snapshot = "end") -> Ledger:
     """
     moment = series.moment(at)
     read = _reading(series, moment)
-    amounts = _amounts(read)
+    amounts = _amounts(read, series.mode)
     blocks = series.at(read)
     mapped = series.mappings.at(read.number) if series.mappings is not None else None
     errors = _errors(read, blocks)
@@ -114,8 +114,8 @@ def ledger(series: Series, at: str | int | Snapshot = "end") -> Ledger:
         rss_bytes=rss,
         parts=parts,
         remainder_bytes=rss - sum(part.bytes for part in parts),
-        absent_bytes=_absent(read),
-        absent_error_bytes=Z95 * _scale(read) * read.memory.get("absent_error", 0),
+        absent_bytes=_absent(read, series.mode),
+        absent_error_bytes=Z95 * _scale(read, series.mode) * read.memory.get("absent_error", 0),
         absent_known="sampled_bytes" in read.memory,
         swapped_bytes=float(read.memory.get("part_swapped", 0)),
         growth=_growth(series, read),
@@ -124,7 +124,7 @@ def ledger(series: Series, at: str | int | Snapshot = "end") -> Ledger:
 
 def timeline(series: Series) -> list[tuple[Snapshot, dict[Name, float]]]:
     """Every reading of a recording: its snapshot, and bytes by part (without errors; no symbol is looked up)."""
-    return [(snapshot, _amounts(snapshot)) for snapshot in series.snapshots if _is_reading(snapshot)]
+    return [(snapshot, _amounts(snapshot, series.mode)) for snapshot in series.snapshots if _is_reading(snapshot)]
 
 
 def _is_reading(snapshot: Snapshot) -> bool:
@@ -148,23 +148,23 @@ def _rss(snapshot: Snapshot) -> float:
     return float(snapshot.memory.get("rollup_rss", snapshot.memory["part_rss"]))
 
 
-def _scale(snapshot: Snapshot) -> float:
-    """What the samples say is of what they stand for; the counters know the whole more exactly."""
+def _scale(snapshot: Snapshot, mode: str) -> float:
+    """In sampled mode the samples and the counters estimate one thing, a moment apart: they are made to agree."""
     stands_for = snapshot.memory.get("sampled_bytes", 0)
-    return snapshot.in_use_bytes / stands_for if stands_for else 0.0
+    return snapshot.in_use_bytes / stands_for if stands_for and mode == "sampled" else 1.0
 
 
-def _absent(snapshot: Snapshot) -> float:
+def _absent(snapshot: Snapshot, mode: str) -> float:
     absent = sum(snapshot.memory_by_stack.get("absent", {}).values())
-    return min(_scale(snapshot) * absent, float(snapshot.in_use_bytes))
+    return min(_scale(snapshot, mode) * absent, float(snapshot.in_use_bytes))
 
 
-def _amounts(snapshot: Snapshot) -> dict[Name, float]:
+def _amounts(snapshot: Snapshot, mode: str) -> dict[Name, float]:
     """Bytes by part. Where blocks claim more than their mappings hold, the mappings are believed."""
     memory = snapshot.memory
     heap = float(memory["part_heap"])
-    in_use = min(snapshot.in_use_bytes - _absent(snapshot), heap)
-    rounding = min(_scale(snapshot) * memory.get("rounding", 0), heap - in_use)
+    in_use = min(snapshot.in_use_bytes - _absent(snapshot, mode), heap)
+    rounding = min(_scale(snapshot, mode) * memory.get("rounding", 0), heap - in_use)
     amounts: dict[Name, float] = {
         "in_use": in_use,
         "rounding": rounding,
@@ -176,13 +176,13 @@ def _amounts(snapshot: Snapshot) -> dict[Name, float]:
 
 def _errors(read: Snapshot, blocks: Profile) -> dict[Name, float]:
     """95 % half-widths. In exact mode only what the samples say has one."""
-    memory, scale = read.memory, _scale(read)
+    memory, scale = read.memory, _scale(read, blocks.mode)
     counted = blocks.error("inuse_space")
     absent, rounding, held = (Z95 * scale * memory.get(f"{name}_error", 0) for name in ("absent", "rounding", "held"))
     return {
         "in_use": math.hypot(counted, absent),
         "rounding": rounding,
-        "allocator_free": held if scale else counted,
+        "allocator_free": held if "held_error" in memory else counted,
     }
 
 
@@ -191,7 +191,7 @@ def _errors(read: Snapshot, blocks: Profile) -> dict[Name, float]:
 
 def _sites(name: Name, read: Snapshot, blocks: Profile, mapped: Profile | None) -> tuple[Share, ...]:
     if name == "in_use":
-        absent, scale = read.memory_by_stack.get("absent", {}), _scale(read)
+        absent, scale = read.memory_by_stack.get("absent", {}), _scale(read, blocks.mode)
         sizes = zip(_ids(blocks), blocks.column("inuse_space").tolist(), strict=True)
         return _by_site(blocks, {stack: max(size - scale * absent.get(stack, 0), 0.0) for stack, size in sizes})
     if name == "mapped" and mapped is not None:
@@ -225,7 +225,7 @@ def _growth(series: Series, read: Snapshot) -> Growth | None:
         return None
     late = [shot for shot in earlier if shot.offset_s >= read.offset_s / 2]
     since = late[0] if late else earlier[-1]
-    before, now = _amounts(since), _amounts(read)
+    before, now = _amounts(since, series.mode), _amounts(read, series.mode)
     changes = {name: now[name] - before[name] for name in _ORDER}
     grown = _rss(read) - _rss(since)
     return Growth(since, grown, changes, _cause(grown, _rss(since), changes))
