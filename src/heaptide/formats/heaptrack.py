@@ -15,6 +15,7 @@ Two moments are read: the peak (most bytes in use) and the end, after everything
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +26,9 @@ from heaptide.model.columns import Columns, Functions, Ints, Locations, Mapped
 
 _DEEPEST = 256
 """heaptrack itself records 64 frames at most."""
-_MOST_BITS = 62
+_MOST_BITS = 47
+"""No number but an address is larger than a process's memory."""
+_VERSION = re.compile(rb"v [0-9a-f]{1,8}(?: ([0-9a-f]{1,4}))?\r?\n")
 _Frame = tuple[int, int, int]
 """Function, file (both indices into the strings, 0 for none), line."""
 
@@ -67,8 +70,7 @@ class HeaptrackFile:
 
 def looks_like(head: bytes) -> bool:
     """Whether unpacked contents begin as a recording does."""
-    words = head[:40].split(b"\n")[0].split(b" ")
-    return len(words) in (2, 3) and words[0] == b"v" and all(word.isalnum() for word in words[1:])
+    return _VERSION.match(head) is not None
 
 
 def parse(data: bytes, path: str = "<profile>") -> HeaptrackFile:
@@ -78,10 +80,10 @@ def parse(data: bytes, path: str = "<profile>") -> HeaptrackFile:
     byte within the unpacked contents, for lines that contradict what came before.
     """
     lines = data.split(b"\n")
-    version = lines[0].split(b" ")
-    if not looks_like(data):
+    version = _VERSION.match(data)
+    if version is None:
         raise InputError(path, 0, "a line 'v VERSION VERSION'", found=repr(lines[0][:40]))
-    reader = _Reader(int(version[2], 16) if len(version) > 2 else 0)
+    reader = _Reader(int(version[1] or b"0", 16))
     if reader.version < 1:
         raise InputError(path, 0, "a recording of heaptrack 1.0 or later", found=repr(lines[0][:40]))
     byte = 0
