@@ -134,7 +134,7 @@ def test_completion_leaves_files_to_the_shell(line: str) -> None:
         (["graph", "x.0001.heap", "-o", "no/such/x.dot"], 2, "no/such/x.dot cannot be written", ""),
         (["traces", "junk"], 3, "junk: at byte 0: expected a heaptide capture", "name a capture"),
         (["pprof", "--texd", "x.0001.heap"], 2, "did you mean 'text'?", ""),
-        (["pprof", "--weblist=main", "x.0001.heap"], 2, "no flag '--weblist'", "see: heaptide pprof --help"),
+        (["pprof", "--weblits=main", "x.0001.heap"], 2, "did you mean 'weblist'?", "see: heaptide pprof --help"),
         (["pprof", "--text"], 2, "no profile was named", ""),
         (["pprof", "--text", "gone", "x.0001.heap"], 3, "gone: No such file or directory", ""),
         (["run", "--frob"], 125, "No such option '--frob'.", "see: heaptide run --help"),

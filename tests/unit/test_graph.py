@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from heaptide.analysis.drafts import GraphMaker, Weights
 from heaptide.analysis.graph import CallGraph, Trim, call_graph
+from heaptide.analysis.importance import Order
 from heaptide.analysis.places import walks
 from heaptide.analysis.site import no_frame
 from tests.builders.profiles import a_profile
@@ -90,12 +91,12 @@ def test_an_empty_profile_has_no_nodes() -> None:
     assert call_graph(a_profile({"a": 0})).nodes == ()
 
 
-@pytest.mark.parametrize("cum", [False, True])
-def test_the_order_does_not_depend_on_the_order_of_stacks(cum: bool) -> None:
+@pytest.mark.parametrize("order", ["flat", "cum", "entropy"])
+def test_the_order_does_not_depend_on_the_order_of_stacks(order: Order) -> None:
     stacks = {f"l{i} m{i % 3} main": 10 for i in range(12)}
     backwards = dict(reversed(stacks.items()))
-    forward = [node.place for node in call_graph(a_profile(stacks), cum=cum).nodes]
-    assert forward == [node.place for node in call_graph(a_profile(backwards), cum=cum).nodes]
+    forward = [node.place for node in call_graph(a_profile(stacks), order=order).nodes]
+    assert forward == [node.place for node in call_graph(a_profile(backwards), order=order).nodes]
 
 
 _STACKS = st.dictionaries(

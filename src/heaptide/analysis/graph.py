@@ -127,14 +127,15 @@ def call_graph(
     value: str = "inuse_space",
     by: Granularity = "function",
     trim: Trim | None = None,
-    cum: bool = False,
+    order: Order = "entropy",
+    picture: bool = True,
     skip: Skip = not_users,
     whole: float | None = None,
 ) -> CallGraph:
     """The trimmed call graph of a profile.
 
-    ``cum``: nodes in order of cum, not of entropy. ``whole``: what shares are shares of, where that is not the sum of
-    the absolute values (a profile that was filtered).
+    ``picture``: residual edges that tell nothing new are left out. ``whole``: what shares are shares of, where that is
+    not the sum of the absolute values (a profile that was filtered).
 
     Raises KeyError when the profile does not hold ``value``.
     """
@@ -142,7 +143,7 @@ def call_graph(
     if whole is None:
         whole = np.abs(column).sum().item()
     counted = Counted(value, unit_of(value), whole, profile.total(value), profile.error(value), profile.is_difference)
-    style = Style(trim or Trim(), "cum" if cum else "entropy", sort_name)
+    style = Style(trim or Trim(), order, sort_name, picture)
     return graph_of(walks(profile, value, by, skip), Weights(column), counted, style)
 
 

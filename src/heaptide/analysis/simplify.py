@@ -19,7 +19,7 @@ _KEPT_PARENTHESES = ("(anonymous namespace)",)
 
 
 def with_names(columns: Columns, names: Names, demangle: Callable[[str], str]) -> Columns:
-    """The same with functions' names written as asked; a name that differs from the linker's is a person's: it stays."""
+    """The same with functions' names written as asked. One that differs from the linker's is a person's: it stays."""
     if names == "none":
         return columns
     functions = columns.functions

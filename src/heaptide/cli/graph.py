@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
 from heaptide._errors import UsageError
 from heaptide.cli import options
+from heaptide.cli.choosing import Choice, choice
 from heaptide.cli.nearest import did_you_mean
 
 _EPILOG = f"""\b
@@ -39,6 +41,7 @@ Examples:
 @click.option(
     "--edgefraction", type=click.FloatRange(0, 1), default=0.001, show_default=True, help="Leave out smaller edges."
 )
+@choice
 @options.all_frames
 @options.mapped
 @options.search
@@ -52,6 +55,10 @@ def command(
     nodecount: int,
     nodefraction: float,
     edgefraction: float,
+    focus: re.Pattern[str] | None,
+    ignore: re.Pattern[str] | None,
+    hide: re.Pattern[str] | None,
+    show: re.Pattern[str] | None,
     all_frames: bool,
     mapped: bool,
     search: tuple[str, ...],
@@ -72,7 +79,8 @@ def command(
     chosen = inputs.choose(capture, at, base, search, mapped=mapped)
     trim = Trim(nodecount, nodefraction, edgefraction)
     skip = no_frame if all_frames else not_users
-    graph = call_graph(chosen.profile, value=value, by=by, trim=trim, skip=skip)
+    profile, whole = Choice(focus, ignore, hide, show).apply(chosen, value)
+    graph = call_graph(profile, value=value, by=by, trim=trim, skip=skip, whole=whole)
     if not graph.nodes:
         raise inputs.why_empty(chosen, value, mapped=mapped)
     source = dot.plain(graph, headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped))

@@ -115,6 +115,7 @@ class _Reader:
 
     def _moment(self, path: str, moment: str) -> Columns:
         from heaptide import build
+        from heaptide.cli import inputs
         from heaptide.model.flatten import columns_of
 
         if path not in self._series:
@@ -122,6 +123,8 @@ class _Reader:
             self.read.append(series)
             for warning in series.warnings:
                 say(f"warning: {warning}")
+            if not series.snapshots:
+                inputs.finish([series])
         return self._with_names(columns_of(self._series[path].at(moment), self._series[path].images))
 
     def _with_names(self, columns: Columns) -> Columns:
