@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is the verdict right? Shapes with known answers under the real agent and recorder, in driven time (design page 0007).
 
-    python -m bench.verdict                              the reported run: every family, both modes, and detection
-    python -m bench.verdict --seeds 1:6 --no-detection   a quick look, with seeds meant for tuning
+    python -m bench.verdict --seeds 1:6                  a quick look, with seeds meant for tuning
     python -m bench.verdict --family fill-cache --seeds 1:40 --keep /tmp/failures
+    python -m bench.verdict --seeds 1:1 --detect leak-steady --point 20 --point 30
+    python -m bench.verdict --detect leak-steady         the reported run: every family, both modes, and detection
 
 Seeds below 10000 are for tuning; the reported ones begin at 10000 and are never tuned on.
 """
@@ -14,7 +15,7 @@ import argparse
 import pickle
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -28,9 +29,9 @@ FIRST_REPORTED = 10000
 REPORTED_SEEDS = 16
 DETECTION_SEEDS = 100
 DETECTION_SAMPLE_BYTES = 64 << 10
-DETECTION_POINTS = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0)
+DETECTION_POINTS = (10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0)
 DETECTED = {"leak-steady": "remember_user", "leak-under-churn": "parse_message"}
-"""Families of which detection is measured, and the function that leaks."""
+"""Families of which detection can be measured, and the function that leaks."""
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -40,8 +41,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     usual = f"{FIRST_REPORTED}:{FIRST_REPORTED + REPORTED_SEEDS}"
     parser.add_argument("--seeds", default=usual, metavar="A:B", help=f"from A up to but not B ({usual})")
     parser.add_argument("--family", action="append", help="only this one; may be repeated")
+    parser.add_argument("--leaking-seeds", type=int, metavar="N", help="only N seeds for families that grow")
     parser.add_argument("--mode", choices=MODES, help="only this one")
-    parser.add_argument("--no-detection", action="store_true", help="not P(found) against n")
+    parser.add_argument(
+        "--detect", action="append", choices=DETECTED, metavar="FAMILY", help="P(found) against n of it"
+    )
+    parser.add_argument("--point", action="append", type=float, metavar="N", help="only at this n; may be repeated")
     parser.add_argument("--detection-seeds", type=int, default=DETECTION_SEEDS, help="at each point (%(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (1)")
     parser.add_argument("--keep", type=Path, help="captures of runs with a wrong answer go here")
@@ -49,20 +54,28 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def shape_cases(families: Sequence[str], seeds: range, modes: Sequence[Mode]) -> list[Case]:
-    """Every family with every seed in every mode."""
-    return [Case(family, seed, mode) for seed in seeds for family in families for mode in modes]
+def shape_cases(
+    families: Mapping[str, bool], seeds: range, leaking_seeds: int | None, modes: Sequence[Mode]
+) -> list[Case]:
+    """Every family with every seed in every mode; the first few seeds alone for those that leak, where so asked."""
+    few = seeds[:leaking_seeds]
+    return [
+        Case(family, seed, mode)
+        for seed in seeds
+        for family, leaks in families.items()
+        if not leaks or seed in few
+        for mode in modes
+    ]
 
 
-def detection_cases(first_seed: int, count: int) -> list[tuple[str, float, Case]]:
-    """For each family and each n, `count` runs that keep n sampling intervals in all."""
-    cases = []
-    for number, n in enumerate(DETECTION_POINTS):
-        for family in DETECTED:
-            for seed in range(first_seed + number * count, first_seed + (number + 1) * count):
-                kept, sample = n * DETECTION_SAMPLE_BYTES, f"{DETECTION_SAMPLE_BYTES}B"
-                cases.append((family, n, Case(family, seed, "sampled", kept, sample)))
-    return cases
+def detection_cases(family: str, points: Sequence[float], first_seed: int, count: int) -> list[Case]:
+    """At each n, `count` runs that keep n sampling intervals in all."""
+    sample = f"{DETECTION_SAMPLE_BYTES}B"
+    return [
+        Case(family, first_seed + number * count + k, "sampled", n * DETECTION_SAMPLE_BYTES, sample)
+        for number, n in enumerate(points)
+        for k in range(count)
+    ]
 
 
 def run_all(cases: Sequence[Case], jobs: int, keep: Path | None, what: str) -> list[Judged]:
@@ -85,14 +98,18 @@ def run_all(cases: Sequence[Case], jobs: int, keep: Path | None, what: str) -> l
     return judged
 
 
-def detect(first_seed: int, count: int, jobs: int) -> tuple[list[Judged], dict[str, dict[float, list[Judged]]]]:
+def detect(options: argparse.Namespace, first_seed: int) -> tuple[list[Judged], dict[str, dict[float, list[Judged]]]]:
     """Runs for P(found) against n: all of them, and by family and n."""
-    planned = detection_cases(first_seed, count)
-    runs = run_all([case for _, _, case in planned], jobs, None, "detection")
-    points: dict[str, dict[float, list[Judged]]] = {family: {} for family in DETECTED}
-    for (family, n, _), run in zip(planned, runs, strict=True):
-        points[family].setdefault(n, []).append(run)
-    return runs, points
+    every: list[Judged] = []
+    points: dict[str, dict[float, list[Judged]]] = {}
+    for family in options.detect or ():
+        cases = detection_cases(family, options.point or DETECTION_POINTS, first_seed, options.detection_seeds)
+        runs = run_all(cases, options.jobs, None, family)
+        points[family] = {}
+        for run in runs:
+            points[family].setdefault(run.case.kept_bytes / DETECTION_SAMPLE_BYTES, []).append(run)
+        every += runs
+    return every, points
 
 
 def _print(title: str, lines: Iterator[str]) -> None:
@@ -116,16 +133,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     began = time.monotonic()
     known = verdict_runs.families(verdict_runs.build())
-    families = [name for name in known if not options.family or name in options.family]
+    families = {name: leaks for name, leaks in known.items() if not options.family or name in options.family}
     first, last = map(int, options.seeds.split(":"))
     modes: Sequence[Mode] = [options.mode] if options.mode else MODES
-    runs = run_all(shape_cases(families, range(first, last), modes), options.jobs, options.keep, "shapes")
-    report(runs, [name for name, leaks in known.items() if not leaks])
-    every = list(runs)
-    if not options.no_detection:
-        more, points = detect(last, options.detection_seeds, options.jobs)
+    cases = shape_cases(families, range(first, last), options.leaking_seeds, modes)
+    runs = run_all(cases, options.jobs, options.keep, "shapes")
+    if runs:
+        report(runs, [name for name, leaks in known.items() if not leaks])
+    more, points = detect(options, last)
+    if points:
         _print("Detection", verdict_tables.detection(points, DETECTED))
-        every += more
+    every = [*runs, *more]
     _print("Confidence", verdict_tables.reliability(every))
     if options.save:
         options.save.write_bytes(pickle.dumps(every))

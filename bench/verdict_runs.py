@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -20,8 +21,8 @@ import numpy.typing as npt
 
 from bench.injected import Injected
 from heaptide import build as joining
-from heaptide import capture
 from heaptide.analysis.growth import ACTING, Growth, Suspect, judge
+from heaptide.symbolize import Symbolizer
 
 ROOT = Path(__file__).resolve().parent.parent
 SHAPES = ROOT / "tests" / "programs" / "shapes"
@@ -139,8 +140,6 @@ class Outcome:
     rate: float
     rate_low: float
     rate_high: float
-    kept_samples: float
-    """Bytes gained over the judged run over the sampling interval at its end; nan in exact mode."""
 
     @property
     def acts(self) -> bool:
@@ -199,10 +198,10 @@ def record(program: Path, case: Case, folder: Path) -> tuple[list[Path], Truth]:
     return [Path(capture["path"]) for capture in captures], read_truth(output)
 
 
-def last_interval(path: Path) -> float:
-    """The mean sampling interval at the end of a capture, bytes."""
-    records = capture.read(path.read_bytes()).records
-    return float([one.interval for one in records if isinstance(one, capture.records.SnapshotRecord)][-1])
+@cache
+def _symbolizer() -> Symbolizer:
+    """One for all runs: they are of the same program."""
+    return Symbolizer()
 
 
 def run(program: Path, case: Case, keep: Path | None = None) -> Judged:
@@ -212,10 +211,9 @@ def run(program: Path, case: Case, keep: Path | None = None) -> Judged:
         outcomes: list[Outcome] = []
         steps: list[StepOutcome] = []
         for path in captures:
-            growth = judge(joining.load(path))
-            grain = last_interval(path) if case.mode == "sampled" else 0.0
+            growth = judge(joining.load(path, symbolizer=_symbolizer()))
             sites = truth.sites if f".{truth.pid}." in path.name else ()
-            outcomes += compare(case, growth, sites, grain)
+            outcomes += compare(case, growth, sites)
             steps += compare_steps(case, growth, truth) if sites else []
         judged = Judged(case, tuple(outcomes), tuple(steps), truth)
         if keep and (judged.false_alarms or any(o.grows and not o.acts for o in outcomes)):
@@ -247,15 +245,13 @@ def _worst(suspects: Sequence[Suspect]) -> Suspect | None:
     return max(suspects, key=lambda s: (s.judgement.verdict in ACTING, s.judgement.confidence), default=None)
 
 
-def _outcome(case: Case, site: TrueSite, suspect: Suspect | None, grain: float) -> Outcome:
-    kept = site.curve[-1] - site.curve[0]
-    samples = kept / grain if grain > 1 else float("nan")
+def _outcome(case: Case, site: TrueSite, suspect: Suspect | None) -> Outcome:
     if suspect is None:
-        return Outcome(case, site.function, site.verdict, "absent", 0, site.bytes_per_hour, 0, 0, 0, samples)
+        return Outcome(case, site.function, site.verdict, "absent", 0, site.bytes_per_hour, 0, 0, 0)
     told = suspect.judgement
     rates = (told.rate * 3600, told.rate_low * 3600, told.rate_high * 3600)
     fixed = (site.function, site.verdict, told.verdict, told.confidence, site.bytes_per_hour)
-    return Outcome(case, *fixed, *rates, samples)
+    return Outcome(case, *fixed, *rates)
 
 
 def _grouped(
@@ -277,17 +273,17 @@ def _grouped(
         yield TrueSite(name, parts[0].verdict, rate, allocated, None, curve), named
 
 
-def compare(case: Case, growth: Growth, sites: Sequence[TrueSite], grain: float) -> list[Outcome]:
+def compare(case: Case, growth: Growth, sites: Sequence[TrueSite]) -> list[Outcome]:
     """One outcome for each true site, and for each site that was judged and of which the shape knows nothing."""
     found = _by_function(growth)
     alone = [site for site in sites if not site.group]
-    outcomes = [_outcome(case, site, _worst(found.get(site.function, [])), grain) for site in alone]
-    outcomes += [_outcome(case, site, suspect, grain) for site, suspect in _grouped(sites, found)]
+    outcomes = [_outcome(case, site, _worst(found.get(site.function, []))) for site in alone]
+    outcomes += [_outcome(case, site, suspect) for site, suspect in _grouped(sites, found)]
     known = {site.function for site in sites} | {site.group for site in sites}
     nothing = np.zeros(2)
     for name, suspects in found.items():
         if name not in known:
-            outcomes.append(_outcome(case, TrueSite(name, "steady", 0, 0, None, nothing), _worst(suspects), grain))
+            outcomes.append(_outcome(case, TrueSite(name, "steady", 0, 0, None, nothing), _worst(suspects)))
     return outcomes
 
 
