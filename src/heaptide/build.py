@@ -156,7 +156,7 @@ def _is_locked(descriptor: int) -> bool:
 def _snapshots(account: Account, log: CounterLog) -> list[Snapshot]:
     if not account.snapshots:
         return []
-    in_use_bytes, allocated_bytes = _totals(account, log)
+    totals = account.totals[1 if log is account.mappings else 0]
     began = account.process.started_boottime_ns if account.process else account.snapshots[0].boottime_ns
     return [
         Snapshot(
@@ -164,24 +164,16 @@ def _snapshots(account: Account, log: CounterLog) -> list[Snapshot]:
             kind=record.kind,
             realtime_ns=record.realtime_ns,
             offset_s=max(record.boottime_ns - began, 0) / 1e9,
-            in_use_bytes=int(in_use),
-            allocated_bytes=int(allocated),
+            in_use_bytes=in_use,
+            allocated_bytes=allocated,
             memory=account.memory.get(record.number, {}),
             memory_by_stack=account.memory_by_stack.get(record.number, {}),
             remarks=account.remarks.get(record.number, ()),
         )
-        for record, in_use, allocated in zip(account.snapshots, in_use_bytes, allocated_bytes, strict=True)
+        for record, in_use, allocated in zip(
+            account.snapshots, totals.in_use_bytes.tolist(), totals.allocated_bytes.tolist(), strict=True
+        )
     ]
-
-
-def _totals(account: Account, log: CounterLog) -> tuple[list[int], list[int]]:
-    """Bytes in use and allocated at each snapshot; as its writer said them where stacks were left out of it."""
-    in_use, allocated = log.totals.in_use_bytes.tolist(), log.totals.allocated_bytes.tolist()
-    which = 1 if log is account.mappings else 0
-    for index, record in enumerate(account.snapshots):
-        if record.sums is not None and record.flags & fmt.SNAPSHOT_PARTIAL:
-            in_use[index], allocated[index] = record.sums.in_use_bytes[which], record.sums.alloc_bytes[which]
-    return in_use, allocated
 
 
 class _CaptureSource:

@@ -52,13 +52,12 @@ class CounterLog:
         ids, rows = _ranks(all_ids)
         self.ids: Ints = ids
         """The stacks, ascending."""
-        self._order = _stable_order(rows, len(ids))
+        self._order = _stable_order(rows, len(ids)).astype(np.int32 if len(rows) < 2**31 else np.int64)
         """For each entry, in the order (stack, moment), its place in the order of the file."""
         self.first: Ints = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(rows, minlength=len(ids)))])
         """The entries of the stack in row r are those from first[r] to first[r + 1]."""
         self.moment = np.repeat(np.arange(len(counts), dtype=np.int32), counts)[self._order]
         """For each entry its snapshot's index."""
-        self._totals: Totals | None = None
 
     def only(self, rows: npt.NDArray[np.bool_]) -> "CounterLog":
         """The log of some of the stacks (a mask by row), at the same snapshots."""
@@ -66,7 +65,7 @@ class CounterLog:
             return self
         entries = np.repeat(rows, np.diff(self.first))
         part = object.__new__(CounterLog)
-        part._snapshots, part._totals = self._snapshots, None
+        part._snapshots = self._snapshots
         part.ids, part._order, part.moment = self.ids[rows], self._order[entries], self.moment[entries]
         part.first = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.diff(self.first)[rows])])
         return part
@@ -84,7 +83,8 @@ class CounterLog:
 
     def steps(self, values: Column) -> Column:
         """For values by entry the difference to the same stack's entry before; the first of a stack to zero."""
-        steps: Column = np.diff(values, prepend=values[:1] * 0)
+        steps = values.copy()
+        steps[1:] -= values[:-1]
         begins = self.first[:-1]
         steps[begins] = values[begins]
         return steps
@@ -98,22 +98,21 @@ class CounterLog:
         entries = (self.first[:-1] + passed - 1)[rows]
         return State(self.ids[rows], {name: self._gather(name, entries) for name in self.names})
 
-    @property
     def totals(self) -> Totals:
-        """The sums at each snapshot."""
-        if self._totals is None:
-            allocated = self.column("alloc_bytes")
-            live = allocated - self.column("free_bytes")
-            sums = (self._summed(values) for values in (np.maximum(live, 0), allocated, (live < 0).astype(np.int64)))
-            self._totals = Totals(*sums)
-        return self._totals
+        """The sums at each snapshot, worked out from all entries."""
+        allocated = self.column("alloc_bytes")
+        live = allocated - self.column("free_bytes")
+        below = live < 0
+        negative = self._summed(below.astype(np.int64)) if below.any() else np.zeros(len(self._snapshots), np.int64)
+        live[below] = 0
+        return Totals(self._summed(live), self._summed(allocated), negative)
 
     def _summed(self, values: Ints) -> Ints:
         """Values by entry, carried forward and summed over the stacks, in whole numbers: at each snapshot."""
-        by_moment = _stable_order(self.moment, len(self._snapshots))
-        steps = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.steps(values)[by_moment])])
-        ends = np.cumsum(np.bincount(self.moment, minlength=len(self._snapshots)))
-        sums: Ints = steps[ends]
+        ends = np.cumsum([len(snapshot.ids) for snapshot in self._snapshots], dtype=np.int64)
+        steps = np.zeros(1 + int(ends[-1]) if len(ends) else 1, np.int64)
+        steps[1 + self._order] = self.steps(values)  # back in the order of the file, which is that of the moments
+        sums: Ints = np.cumsum(steps)[ends]
         return sums
 
     def _gather(self, name: str, entries: Ints) -> Column:
@@ -146,8 +145,7 @@ def _ranks(ids: Ints) -> tuple[Ints, Ints]:
 
 def _stable_order(keys: npt.NDArray[Any], most: int) -> Ints:
     """What brings `keys`, all from 0 to `most` - 1, into ascending order. numpy sorts 16 bits by radix: linear time."""
-    low = (keys % _RADIX).astype(np.uint16)
-    order: Ints = np.argsort(low, kind="stable")
+    order: Ints = np.argsort(keys.astype(np.uint16), kind="stable")  # their low 16 bits
     if most > _RADIX:
         order = order[_stable_order(keys[order] // _RADIX, -(-most // _RADIX))]
     return order

@@ -146,10 +146,17 @@ def decode_packed(payload: memoryview, offset: int) -> SnapshotRecord:
     packed = _head(fmt.PACKED, payload)
     fields = _head(fmt.SNAPSHOT, memoryview(packed["snapshot"]))
     count, names, kind = snapshot_head(fields)
-    ids, columns = decode_columns(payload[fmt.PACKED.size :], count, names)
+    ids, columns, overdrawn = decode_columns(payload[fmt.PACKED.size :], count, names)
     sums = Sums(packed["in_use_bytes"], packed["alloc_bytes"], packed["low_bytes"], packed["high_bytes"])
     return SnapshotRecord(
-        offset=offset, kind=kind, ids=ids, columns=columns, thinned=packed["thinned"], sums=sums, **fields
+        offset=offset,
+        kind=kind,
+        ids=ids,
+        columns=columns,
+        thinned=packed["thinned"],
+        sums=sums,
+        overdrawn=overdrawn,
+        **fields,
     )
 
 
@@ -173,11 +180,12 @@ def decode_memory(payload: memoryview, offset: int) -> MemoryRecord:
     needed = fmt.MEMORY.size + fields["count"] * fmt.FIGURE.size
     if needed > len(payload):
         raise Malformed(f"{needed} bytes", f"{len(payload)} bytes")
-    figures = []
-    for position in range(fmt.MEMORY.size, needed, fmt.FIGURE.size):
-        figure = fmt.FIGURE.unpack(payload, position)
-        figures.append(Figure(figure["key"], figure["boottime_ns"], figure["value"], figure["id"]))
-    return MemoryRecord(offset, fields["snapshot"], tuple(figures))
+    figures = fmt.FIGURE.struct.iter_unpack(payload[fmt.MEMORY.size : needed])
+    return MemoryRecord(
+        offset,
+        fields["snapshot"],
+        tuple(Figure(key, boottime_ns, value, stack_id) for key, stack_id, boottime_ns, value in figures),
+    )
 
 
 def decode_agent(payload: memoryview, offset: int) -> AgentRecord:

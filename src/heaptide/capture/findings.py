@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from heaptide.capture import format as fmt
-from heaptide.capture.counters import CounterLog
+from heaptide.capture.counters import CounterLog, Totals
 from heaptide.capture.kinds import mapping_ids, split
 from heaptide.capture.reader import Recording
 from heaptide.capture.records import (
@@ -52,6 +52,8 @@ class Account:
     """Their counters of blocks."""
     mappings: CounterLog
     """Their counters of mappings that the program made itself."""
+    totals: tuple[Totals, Totals]
+    """The sums of both at each snapshot."""
     memory: dict[int, dict[str, int]]
     memory_by_stack: dict[int, dict[str, dict[int, int]]]
     """Snapshot number -> name of a figure -> stack id -> value."""
@@ -81,7 +83,8 @@ def account_of(recording: Recording, *, live: bool = False) -> Account:
     log, mappings = split(CounterLog(snapshots), mapping_ids(records))
     unread = _damage_texts(recording) + _holes(snapshots) + _missing_tail(records, snapshots) + refused
     unread += ([] if live and not records else _missing_process(process)) + _missing_stacks(records, log)
-    warnings = unread + _cut_short(snapshots, end, live) + _negative(log) + _negative(mappings)
+    totals = [_totals(part, snapshots, which, sound=not unread) for which, part in enumerate((log, mappings))]
+    warnings = unread + _cut_short(snapshots, end, live) + _negative(totals[0]) + _negative(totals[1])
     warnings += _loss_texts(agents[-1]) if agents else []
     warnings += [record.text for record in records if isinstance(record, NoteRecord) and record.severity >= 2]
     warnings += _cut_texts(snapshots)
@@ -91,6 +94,7 @@ def account_of(recording: Recording, *, live: bool = False) -> Account:
         snapshots=snapshots,
         log=log,
         mappings=mappings,
+        totals=(totals[0], totals[1]),
         memory=_memory([record for record in records if isinstance(record, MemoryRecord)]),
         memory_by_stack=_memory_by_stack([record for record in records if isinstance(record, MemoryRecord)]),
         remarks=_remarks(recording, snapshots),
@@ -157,8 +161,27 @@ def _missing_tail(records: Sequence[Record], snapshots: Sequence[SnapshotRecord]
     return [f"snapshots up to #{named} were taken, and none behind #{last} can be read"] if named > last else []
 
 
-def _negative(log: CounterLog) -> list[str]:
-    most = int(log.totals.negative.max(initial=0))
+def _totals(log: CounterLog, snapshots: Sequence[SnapshotRecord], which: int, *, sound: bool) -> Totals:
+    """As the writer said them; as they are read, where it did not, or where something is missing or cannot be.
+
+    Stacks that were left out of a snapshot (`partial`) are in its writer's sums alone.
+    """
+    sums = [record.sums for record in snapshots]
+    said = [found for found in sums if found is not None]
+    if sound and len(said) == len(sums) and not any(record.overdrawn for record in snapshots):
+        in_use = np.array([found.in_use_bytes[which] for found in said], np.int64)
+        allocated = np.array([found.alloc_bytes[which] for found in said], np.int64)
+        return Totals(in_use, allocated, np.zeros(len(said), np.int64))
+    totals = log.totals()
+    for index, record in enumerate(snapshots):
+        if record.sums is not None and record.flags & fmt.SNAPSHOT_PARTIAL:
+            totals.in_use_bytes[index] = record.sums.in_use_bytes[which]
+            totals.allocated_bytes[index] = record.sums.alloc_bytes[which]
+    return totals
+
+
+def _negative(totals: Totals) -> list[str]:
+    most = int(totals.negative.max(initial=0))
     if not most:
         return []
     return [f"{most} stacks freed more than they allocated, which cannot be; they are shown with nothing in use"]

@@ -38,6 +38,7 @@ def _cells(log: CounterLog, ids: Ints, group: Ints, at: Ints) -> tuple[Ints, Int
         place = np.minimum(np.searchsorted(ids, log.ids), len(ids) - 1)
         groups = np.where(ids[place] == log.ids, group[place], -1)
     row = np.repeat(groups, np.diff(log.first))
-    column = np.searchsorted(at, log.moment)
+    moments = int(log.moment.max()) + 1 if len(log.moment) else 0
+    column = np.searchsorted(at, np.arange(moments))[log.moment]
     entries = np.flatnonzero((row >= 0) & (column < len(at)))
     return entries, row[entries] * len(at) + column[entries]

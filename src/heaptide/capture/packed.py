@@ -22,15 +22,17 @@ _UNSIGNED: Mapping[int, np.dtype[Any]] = {width: np.dtype(f"<u{width}") for widt
 _FLOAT: Mapping[int, np.dtype[Any]] = {width: np.dtype(f"<f{width}") for width in (4, 8)}
 
 
-def decode_columns(body: memoryview, count: int, names: Sequence[str]) -> tuple[Ints, dict[str, Column]]:
-    """The ids and the columns by name (counters unsigned, variances float64) of `count` rows. Raises Malformed.
+def decode_columns(body: memoryview, count: int, names: Sequence[str]) -> tuple[Ints, dict[str, Column], bool]:
+    """The ids, the columns by name (counters unsigned, variances float64), and whether a row freed more than it took.
 
     On disk each pair is what was allocated and what of it is in use; here it is what was allocated and what was freed.
+    Raises Malformed.
     """
     if count > len(body):  # ids are distinct: their distances are not zero, and take a byte each
         raise Malformed(f"at most {len(body)} rows in {len(body)} bytes", f"{count} rows")
     place, ids = _ids(body, count)
     columns: dict[str, Column] = {}
+    overdrawn = False
     for pair in ("bytes", "objects", "variance", "samples"):
         allocated, freed = f"alloc_{pair}", f"free_{pair}"
         if allocated not in names:
@@ -38,8 +40,9 @@ def decode_columns(body: memoryview, count: int, names: Sequence[str]) -> tuple[
         double = allocated in fmt.FLOAT_COLUMNS
         place, columns[allocated] = _column(allocated, body, place, count, double)
         place, in_use = _column(f"{pair} in use", body, place, count, double)
+        overdrawn |= not double and in_use.dtype.itemsize == 8 and bool((in_use > _MAX_COUNTER).any())
         columns[freed] = _freed(freed, columns[allocated], in_use)
-    return ids, {name: columns[name] for name in names}
+    return ids, {name: columns[name] for name in names}, overdrawn
 
 
 def _freed(name: str, allocated: Column, in_use: Column) -> Column:

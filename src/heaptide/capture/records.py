@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heaptide.capture.format import MAX_DEPTH, SnapshotKind
+from heaptide.capture.frames import Frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,35 +79,20 @@ class UnloadRecord:
 
 @dataclass(frozen=True, slots=True)
 class StacksRecord:
-    """Stacks, prefix-shared as they are in the file: memory is proportional to the record, whatever it claims.
-
-    Stack `row` is its own `run` of addresses on top of the root-most `keep` frames of stack `base` (-1: of none).
-    """
+    """Stacks; one of `ids`, `flags` and `frames` for each."""
 
     offset: int
     ids: npt.NDArray[np.int64]
     flags: npt.NDArray[np.int64]
-    run_start: npt.NDArray[np.int64]
-    run_length: npt.NDArray[np.int64]
-    keep: npt.NDArray[np.int64]
-    base: npt.NDArray[np.int64]
-    pcs: npt.NDArray[np.uint64]
-    """All runs, each from the root towards the leaf."""
+    frames: Frames
 
     def depth(self, row: int) -> int:
         """How many frames a stack has; at most MAX_DEPTH."""
-        return int(self.keep[row] + self.run_length[row])
+        return self.frames.depth(row)
 
     def addresses(self, row: int, most: int = MAX_DEPTH) -> list[int]:
         """The addresses of a stack as the capture holds them (return addresses), leaf first; the leaf-most `most`."""
-        frames: list[int] = []
-        above = self.depth(row)  # frames from the root up to and with the next one to take
-        while row >= 0 and len(frames) < most:
-            keep, start = int(self.keep[row]), int(self.run_start[row])
-            lowest = max(keep, above - (most - len(frames)))
-            frames.extend(self.pcs[start + lowest - keep : start + above - keep][::-1].tolist())
-            above, row = keep, int(self.base[row])
-        return frames
+        return self.frames.addresses(row, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +126,8 @@ class SnapshotRecord:
     """So many snapshots before this one were taken out of the file to keep to its budget."""
     sums: Sums | None = None
     """Where the writer said them."""
+    overdrawn: bool = False
+    """PACKED: a stack freed more than it allocated."""
 
     @property
     def sampled(self) -> bool:

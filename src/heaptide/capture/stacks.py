@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decodes the payload of a STACKS record: LEB128 varints, each stack sharing its root-most frames with the one before.
 
-The varints are decoded with numpy, the addresses by one cumulative sum; Python runs once for each stack and not for
-each frame. Memory and time are proportional to the payload, whatever it claims.
+The varints are decoded with numpy; Python runs once for each stack, to find where it begins, and not for each frame.
+What the addresses are is worked out when they are asked for (capture/frames.py). Memory and time are proportional to
+the payload, whatever it claims.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from heaptide.capture import format as fmt
+from heaptide.capture.frames import Frames
 from heaptide.capture.records import StacksRecord
 
+Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
-_LOW = 2**64 - 1
 _CHUNK = 1 << 20
 
 
@@ -72,76 +74,53 @@ def decode_stacks(payload: memoryview, offset: int) -> StacksRecord:
     if count * 4 > len(body):
         raise Malformed(f"at most {len(body) // 4} stacks in {len(body)} bytes", f"{count} stacks")
     words = varints(body)
-    return _Walk(words, count).record(offset)
+    heads = _heads(words, count)
+    keep, length = _small(words[heads + 2]), _small(words[heads + 3])
+    _check_depths(keep, length)
+    return StacksRecord(
+        offset=offset,
+        ids=_ids(words[heads]),
+        flags=(words[heads + 1] & np.uint64(0x7FFF)).astype(np.int64),
+        frames=Frames(np.cumsum(zigzag(words), dtype=np.uint64), heads + 4, keep, length),
+    )
 
 
-class _Walk:
-    """One pass over the decoded numbers: finds the runs, what each builds on, and the address before each."""
+def _heads(words: Words, count: int) -> Ints:
+    """Where each stack begins: behind the addresses of the one before."""
+    numbers = words.tolist()
+    heads, position = [], 0
+    for row in range(count):
+        if position + 4 > len(numbers):
+            raise Malformed(f"stack {row + 1} of {count}", "the end of the record")
+        heads.append(position)
+        position += 4 + numbers[position + 3]
+    if position > len(numbers):
+        raise Malformed(f"{numbers[heads[-1] + 3]} addresses", "the end of the record")
+    if position < len(numbers):
+        raise Malformed(f"{count} stacks", f"{len(numbers) - position} more numbers behind them")
+    return np.array(heads, np.int64)
 
-    def __init__(self, words: Words, count: int) -> None:
-        self.words = words
-        self.sums = np.cumsum(zigzag(words), dtype=np.uint64)
-        self.ids = np.zeros(count, np.int64)
-        self.flags = np.zeros(count, np.int64)
-        self.keep = np.zeros(count, np.int64)
-        self.length = np.zeros(count, np.int64)
-        self.base = np.full(count, -1, np.int64)
-        self.first = np.zeros(count, np.int64)  # index in `words` of the run's first address
-        self.shift = np.zeros(count, np.uint64)  # add to sums[i] of the run to get the address
-        self.runs: list[tuple[int, int, int]] = []  # runs of the stack before: (its row, keep, first)
 
-    def record(self, offset: int) -> StacksRecord:
-        position, previous_id, depth = 0, 0, 0
-        for row in range(len(self.ids)):
-            position, previous_id, depth = self._stack(row, position, previous_id, depth)
-        if position != len(self.words):
-            raise Malformed(f"{len(self.ids)} stacks", f"{len(self.words) - position} more numbers behind them")
-        return StacksRecord(
-            offset=offset,
-            ids=self.ids,
-            flags=self.flags,
-            run_start=np.cumsum(self.length) - self.length,
-            run_length=self.length,
-            keep=self.keep,
-            base=self.base,
-            pcs=self._addresses(),
-        )
+def _small(words: Words) -> Ints:
+    """Numbers of frames. What is too large stays too large."""
+    return np.minimum(words, np.uint64(2 * fmt.MAX_DEPTH)).astype(np.int64)
 
-    def _stack(self, row: int, position: int, previous_id: int, depth: int) -> tuple[int, int, int]:
-        if position + 4 > len(self.words):
-            raise Malformed(f"stack {row + 1} of {len(self.ids)}", "the end of the record")
-        delta, flags, keep, length = self.words[position : position + 4].tolist()
-        position += 4
-        stack_id = previous_id + ((delta >> 1) ^ -(delta & 1))
-        if not fmt.FIRST_STACK_ID <= stack_id < 2**32:
-            raise Malformed(f"a stack id from {fmt.FIRST_STACK_ID}", str(stack_id))
-        if keep > depth:
-            raise Malformed(f"at most {depth} frames shared with the stack before", str(keep))
-        if keep + length > fmt.MAX_DEPTH:
-            raise Malformed(f"at most {fmt.MAX_DEPTH} frames", str(keep + length))
-        if length > len(self.words) - position:
-            raise Malformed(f"{length} addresses", "the end of the record")
-        self.ids[row], self.flags[row], self.keep[row], self.length[row] = stack_id, flags & 0x7FFF, keep, length
-        self._build_on(row, keep, position)
-        return position + length, stack_id, keep + length
 
-    def _build_on(self, row: int, keep: int, position: int) -> None:
-        """Finds the run that holds frame number keep - 1 of the stack before, and so the address that goes before."""
-        while self.runs and self.runs[-1][1] >= keep:
-            self.runs.pop()
-        before = 0
-        if self.runs:
-            base, base_keep, base_first = self.runs[-1]
-            self.base[row] = base
-            before = int(self.sums[base_first + keep - 1 - base_keep]) + int(self.shift[base])
-        self.first[row] = position
-        self.shift[row] = (before - int(self.sums[position - 1])) & _LOW
-        if self.length[row]:
-            self.runs.append((row, keep, position))
+def _check_depths(keep: Ints, length: Ints) -> None:
+    depth = keep + length
+    before = np.concatenate([np.zeros(1, np.int64), depth[:-1]])[: len(keep)]
+    if (keep > before).any():
+        row = int(np.argmax(keep > before))
+        raise Malformed(f"at most {before[row]} frames shared with the stack before", str(keep[row]))
+    if (depth > fmt.MAX_DEPTH).any():
+        raise Malformed(f"at most {fmt.MAX_DEPTH} frames", str(depth.max()))
 
-    def _addresses(self) -> Words:
-        total = int(self.length.sum())
-        run_start = np.cumsum(self.length) - self.length
-        index = np.arange(total, dtype=np.int64) + np.repeat(self.first - run_start, self.length)
-        pcs: Words = self.sums[index] + np.repeat(self.shift, self.length)
-        return pcs
+
+def _ids(distances: Words) -> Ints:
+    """From zigzag differences. Each is kept so small that the sum cannot come round to a number that would do."""
+    steps = np.where(distances < np.uint64(2**34), zigzag(distances).astype(np.int64), np.int64(2**33))
+    ids: Ints = np.cumsum(steps)
+    wrong = (ids < fmt.FIRST_STACK_ID) | (ids >= 2**32)
+    if wrong.any():
+        raise Malformed(f"a stack id from {fmt.FIRST_STACK_ID}", str(ids[np.argmax(wrong)]))
+    return ids
