@@ -312,9 +312,10 @@ def test_other_preloads(agent: Path, recorder: Path, folder: Path, tmp_path: Pat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a program setuid for another user")
+@pytest.mark.parametrize("bit", [0o4000, 0o2000], ids=["setuid", "setgid"])
 @pytest.mark.parametrize("how", ["preloaded", "linked"])
-def test_setuid(how: str, agent: Path, recorder: Path, folder: Path) -> None:
-    """Nothing is done in a setuid program, not even where the agent is linked in and so always loaded."""
+def test_setuid(how: str, bit: int, agent: Path, recorder: Path, folder: Path) -> None:
+    """Nothing is done in a setuid or setgid program, not even where the agent is linked in and so always loaded."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         place = Path(name)
         place.chmod(0o777)
@@ -323,7 +324,7 @@ def test_setuid(how: str, agent: Path, recorder: Path, folder: Path) -> None:
         link = [library, f"-Wl,-rpath,{place}", "-Wl,--no-as-needed"] if how == "linked" else []
         source = str(torture.SOURCES / "children.c")
         subprocess.run(["cc", "-std=gnu17", source, *link, "-o", str(program)], check=True)
-        program.chmod(0o4755)
+        program.chmod(0o755 | bit)
         with Server(recorder, place) as server:
             variables = {"HEAPTIDE_SOCKET": server.address, "HEAPPROFILE": f"{place}/profile", "HEAPTIDE_EXACT": "1"}
             if how == "preloaded":
