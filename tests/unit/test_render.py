@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json as standard_json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,19 +13,23 @@ from pathlib import Path
 import pytest
 
 from heaptide.analysis.filters import prune
-from heaptide.analysis.graph import CallGraph, Style, Trim, call_graph
+from heaptide.analysis.graph import EVERYTHING, CallGraph, Style, Trim, call_graph
 from heaptide.analysis.importance import Order
 from heaptide.analysis.inquiry import Answer, Inquiry, answer
+from heaptide.analysis.listing import routines
 from heaptide.analysis.simplify import with_names
 from heaptide.analysis.top import top
 from heaptide.analysis.traces import traces
 from heaptide.model import Frame, Profile, StackTable
 from heaptide.model.flatten import columns_of
 from heaptide.render import dot, json, names, pprof, text
+from heaptide.render.annotated import source_json, source_text
 from heaptide.render.callgrind import callgrind
 from heaptide.render.harmless import harmless, harmless_lines
+from heaptide.render.listing import source
 from heaptide.render.pprof_names import printable
 from heaptide.render.raw import raw
+from heaptide.render.tree import tree_json, tree_text
 from tests.builders.profiles import a_frame, a_profile
 
 Report = tuple[Answer, CallGraph, pprof.Page]
@@ -56,10 +61,12 @@ def sampled() -> Profile:
     return a_profile({"f:3 main:9": 5 << 20, "g:4 main:9": 100 << 10}, errors={"f:3 main:9": 400e3, "g:4 main:9": 90e3})
 
 
+def earlier() -> Profile:
+    return a_profile({"f:3 main:9": 1 << 20, "g:4 main:9": 60 << 10, "gone:1 main:9": 5000})
+
+
 def difference() -> Profile:
-    return a_profile({"f:3 main:9": 5 << 20, "g:4 main:9": 10 << 10}) - a_profile(
-        {"f:3 main:9": 1 << 20, "g:4 main:9": 60 << 10}
-    )
+    return a_profile({"f:3 main:9": 5 << 20, "g:4 main:9": 10 << 10, "new:2 main:9": 700}) - earlier()
 
 
 def asked(profile: Profile, count: int = 0, *, order: Order = "flat", unit: str = "minimum") -> Report:
@@ -71,6 +78,26 @@ def asked(profile: Profile, count: int = 0, *, order: Order = "flat", unit: str 
     return found, found.graph(style), page
 
 
+def tree_of(profile: Profile) -> CallGraph:
+    return call_graph(profile, order="flat", picture=False)
+
+
+def by_line(profile: Profile) -> CallGraph:
+    return call_graph(profile, by="line", trim=EVERYTHING, order="flat", picture=False)
+
+
+WORK = re.compile("^(work|strdup|main|new)$")
+
+
+def SOURCE(name: str) -> list[str] | str:
+    return [f"\tline {number} of {name}" for number in range(1, 11)] if "work" in name else f"no {name} here"
+
+
+def listed(profile: Profile) -> str:
+    found, _, page = asked(profile)
+    return source(routines(by_line(profile), WORK), SOURCE, pprof.dialect_of(found, page))
+
+
 RENDERERS: dict[str, Callable[[], str]] = {
     "top.text": lambda: text.top_table(top(sample()), HEADING),
     "top.by-line.cum.text": lambda: text.top_table(top(sample(), by="line", cum=True), HEADING),
@@ -80,6 +107,11 @@ RENDERERS: dict[str, Callable[[], str]] = {
     "top.inuse_objects.text": lambda: text.top_table(top(sample(), value="inuse_objects"), HEADING),
     "top.sampled.text": lambda: text.top_table(top(sampled()), HEADING),
     "top.base.text": lambda: text.top_table(top(difference()), HEADING),
+    "top.base.before.text": lambda: text.top_table(top(difference(), before=earlier()), HEADING),
+    "top.base.before.json": lambda: json.top(top(difference(), before=earlier())),
+    "top.base.cum.sampled.text": lambda: text.top_table(
+        top(sampled() - a_profile({"g:4 main:9": 300 << 10}, errors={}), cum=True, before=earlier()), HEADING
+    ),
     "top.colour.text": lambda: text.top_table(top(sample()), HEADING, colour=True),
     "top.json": lambda: json.top(top(sample())),
     "top.by-line.n-2.json": lambda: json.top(top(sample(), by="line"), limit=2),
@@ -94,6 +126,12 @@ RENDERERS: dict[str, Callable[[], str]] = {
     "graph.by-line.dot": lambda: dot.plain(call_graph(sample(), by="line"), HEADING),
     "graph.base.dot": lambda: dot.plain(call_graph(difference()), HEADING),
     "graph.sampled.dot": lambda: dot.plain(call_graph(sampled()), HEADING),
+    "tree.text": lambda: tree_text(tree_of(sample()), HEADING, nodes=range(3), left_out=2),
+    "tree.base.text": lambda: tree_text(tree_of(difference()), HEADING, nodes=range(3)),
+    "tree.json": lambda: tree_json(tree_of(sample()), nodes=[1]),
+    "list.text": lambda: source_text(by_line(sample()), routines(by_line(sample()), WORK), SOURCE, HEADING),
+    "list.json": lambda: source_json(by_line(sample()), routines(by_line(sample()), WORK)),
+    "pprof.list.text": lambda: listed(sample()),
     "pprof.text": lambda: pprof.table(*asked(sample())),
     "pprof.cum.show_bytes.text": lambda: pprof.table(*asked(sample(), order="cum", unit="bytes")),
     "pprof.base.text": lambda: pprof.table(*asked(difference())),

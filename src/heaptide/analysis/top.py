@@ -7,7 +7,7 @@ there or below it. A place that occurs several times in one stack (recursion) co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,6 +36,8 @@ class Row:
     lines: int
     inlined: bool
     """Every value of this row comes from inlined calls."""
+    before: tuple[float, float] | None = None
+    """In a difference: flat and cum of what was subtracted, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,22 @@ def top(
     by: Granularity = "function",
     cum: bool = False,
     skip: Skip = not_users,
+    before: Profile | None = None,
+    whole: float | None = None,
 ) -> Top:
     """Flat and cumulative values by place, largest absolute value first (by ``cum`` when asked, else by flat).
+
+    ``before``: in a difference, what was subtracted; rows then tell what they held before. ``whole``: what shares are
+    shares of, where that is not the sum of the absolute values (a profile that was filtered).
 
     Raises KeyError when the profile does not hold ``value``.
     """
     column = profile.column(value)
     steps = walks(profile, value, by, skip)
     rows = _rows(profile, value, steps)
+    if before is not None:
+        held = _held(before, value, walks(before, value, by, skip))
+        rows = [replace(row, before=held.get(row.place, (0, 0))) for row in rows]
     rows.sort(key=lambda row: _order(row, cum))
     return Top(
         value=value,
@@ -78,11 +88,20 @@ def top(
         cum_order=cum,
         total=profile.total(value),
         error=profile.error(value),
-        whole=np.abs(column).sum().item(),
+        whole=np.abs(column).sum().item() if whole is None else whole,
         rows=tuple(rows),
         sampled=profile.mode == "sampled",
         is_difference=profile.is_difference,
     )
+
+
+def _held(profile: Profile, value: str, steps: Walks) -> dict[Place, tuple[float, float]]:
+    """Flat and cum of each place."""
+    size, column = len(steps.places), profile.column(value)
+    at, once = _once_per_stack(steps, size)
+    flat = sums(steps.place[steps.leaf], column[steps.rows], size)
+    cum = sums(at, column[once], size)
+    return dict(zip(steps.places, zip(flat.tolist(), cum.tolist(), strict=True), strict=True))
 
 
 def _order(row: Row, cum: bool) -> tuple[float, float, str, str]:

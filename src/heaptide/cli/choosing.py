@@ -47,15 +47,18 @@ class Choice:
 
         Raises NothingToShow when the filters leave nothing of what there was.
         """
-        from heaptide.analysis.choose import chosen
-        from heaptide.analysis.filters import ByName
-
-        column = picked.profile.column(value)
-        whole = float(abs(column).sum())
-        profile = chosen(picked.profile, ByName(self.focus, self.ignore, self.hide, self.show))
+        whole: float = abs(picked.profile.column(value)).sum().item()
+        profile = self.of(picked.profile)
         if whole and not len(profile):
             raise NothingToShow("the filters leave nothing", hint="see --focus, --ignore, --hide, --show")
         return profile, whole
+
+    def of(self, profile: Profile) -> Profile:
+        """A profile as chosen."""
+        from heaptide.analysis.choose import chosen
+        from heaptide.analysis.filters import ByName
+
+        return chosen(profile, ByName(self.focus, self.ignore, self.hide, self.show))
 
 
 def choice(function: _Function) -> _Function:

@@ -29,6 +29,8 @@ class Chosen:
     """In words: the moment or file that was subtracted."""
     read: tuple[Series, ...]
     """Every recording that the profile was made of."""
+    before: Profile | None = None
+    """What was subtracted."""
 
 
 def newest_capture(directory: Path) -> Path:
@@ -86,12 +88,14 @@ def choose(
     earlier = _earlier(series, base)
     if earlier is not None:
         words = f"what there was at {headings.moment(earlier)}"
-        return Chosen(series, profile - series.at(earlier), moment, words, (series,))
+        old = series.at(earlier)
+        return Chosen(series, profile - old, moment, words, (series,), old)
     other = _account(open_series(base, search), mapped)
     other_moment = other.moment(at)
     when = headings.moment(other_moment)
     words = f"{base} at {when}" if when else base
-    return Chosen(series, profile - other.at(other_moment), moment, words, (series, other))
+    old = other.at(other_moment)
+    return Chosen(series, profile - old, moment, words, (series, other), old)
 
 
 def _account(series: Series, mapped: bool) -> Series:

@@ -46,7 +46,8 @@ def command(
 ) -> None:
     """Show functions' source with what each line holds.
 
-    RE is sought in functions' names. The first column is what a line allocated itself, the second adds everything below it.
+    RE is sought in functions' names. The first column is what a line allocated itself, the second adds everything
+    below it.
     """
     from heaptide.analysis.graph import EVERYTHING, call_graph
     from heaptide.analysis.listing import routines

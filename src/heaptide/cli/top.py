@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from heaptide.cli import options
+from heaptide.cli.choosing import Choice
+from heaptide.cli.choosing import choice as choice_options
 from heaptide.cli.guard import out
 
 _EPILOG = f"""\b
@@ -25,6 +29,7 @@ _ROWS = 20
 @options.by
 @click.option("--cum", is_flag=True, help="Sort by the cumulative value.")
 @click.option("-n", "limit", type=click.IntRange(0), metavar="N", help=f"Rows, 0 for all  [default: {_ROWS}, JSON all]")
+@choice_options
 @options.all_frames
 @options.mapped
 @options.search
@@ -37,6 +42,10 @@ def command(
     by: options.By,
     cum: bool,
     limit: int | None,
+    focus: re.Pattern[str] | None,
+    ignore: re.Pattern[str] | None,
+    hide: re.Pattern[str] | None,
+    show: re.Pattern[str] | None,
     all_frames: bool,
     mapped: bool,
     search: tuple[str, ...],
@@ -46,7 +55,7 @@ def command(
 
     flat is what a place allocated itself: frames of the allocator, the runtime and containers are charged to the line
     of the program's own that called them. cum adds everything below it. Sampled captures show the half-widths of 95 %
-    intervals (+/-).
+    intervals (+/-). With --base each row tells what there was before, what there is, the change and the factor.
     """
     from heaptide.analysis.site import no_frame, not_users
     from heaptide.analysis.top import top
@@ -54,7 +63,11 @@ def command(
     from heaptide.render import headings, json, text
 
     chosen = inputs.choose(capture, at, base, search, mapped=mapped)
-    table = top(chosen.profile, value=value, by=by, cum=cum, skip=no_frame if all_frames else not_users)
+    choice = Choice(focus, ignore, hide, show)
+    profile, whole = choice.apply(chosen, value)
+    before = None if chosen.before is None else choice.of(chosen.before)
+    skip = no_frame if all_frames else not_users
+    table = top(profile, value=value, by=by, cum=cum, skip=skip, before=before, whole=whole)
     nothing = None if table.rows else inputs.why_empty(chosen, value, mapped=mapped)
     if as_json:
         out(json.top(table, limit=limit or 0, reason=nothing.message if nothing else None))

@@ -31,14 +31,16 @@ def source_text(graph: CallGraph, found: Sequence[Routine], lines_of: Lines, hea
 def _lines(routine: Routine, lines_of: Lines, dialect: units.Plain) -> list[str]:
     """The source, or where it cannot be read the numbers of the lines that hold something, and why."""
     lines = lines_of(routine.file) if routine.file else "no source file is known"
+    reason = [f"  ({harmless(lines)})"] if isinstance(lines, str) else []
     if isinstance(lines, str):
-        rows = [(number, harmless(f"({lines})") if not i else "") for i, number in enumerate(sorted(routine.lines))]
+        rows = [(number, "") for number in sorted(routine.lines)]
     else:
         first, last = routine.span
         rows = [(number, code_text(lines[number - 1])) for number in range(first, min(last, len(lines)) + 1)]
     cells = [(_cell(routine, number, dialect), number, text) for number, text in rows]
     width = max((len(cell) for pair, _, _ in cells for cell in pair), default=0)
-    return [f"  {flat:>{width}}  {cum:>{width}}  {number:5d}  {text}".rstrip() for (flat, cum), number, text in cells]
+    shown = (f"  {flat:>{width}}  {cum:>{width}}  {number:5d}  {text}" for (flat, cum), number, text in cells)
+    return [*reason, *(line.rstrip() for line in shown)]
 
 
 def _cell(routine: Routine, number: int, dialect: units.Plain) -> tuple[str, str]:

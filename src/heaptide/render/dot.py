@@ -49,13 +49,14 @@ def _plain_unit(graph: CallGraph) -> units.Unit:
     return "bytes" if graph.unit == "bytes" else "objects"
 
 
-def _trimmed(graph: CallGraph, dialect: units.Dialect) -> list[str]:
+def _trimmed(graph: CallGraph, dialect: units.Plain) -> list[str]:
     """What the picture leaves out."""
+    under = units.Plain(dialect.unit, dialect.whole).value
     lines = [f"shown: {dialect.value(graph.shown)}, {dialect.share(graph.shown)}"]
     if graph.dropped_nodes:
-        lines.append(f"left out: {units.count(graph.dropped_nodes)} nodes under {dialect.value(graph.node_cutoff)}")
+        lines.append(f"left out: {units.count(graph.dropped_nodes)} nodes under {under(graph.node_cutoff)}")
     if graph.dropped_edges:
-        lines.append(f"left out: {units.count(graph.dropped_edges)} edges under {dialect.value(graph.edge_cutoff)}")
+        lines.append(f"left out: {units.count(graph.dropped_edges)} edges under {under(graph.edge_cutoff)}")
     if len(graph.nodes) < graph.nodes_before_count:
         lines.append(f"the {len(graph.nodes)} most important nodes of {units.count(graph.nodes_before_count)}")
     return lines

@@ -54,6 +54,7 @@ def _row(row: Row) -> dict[str, object]:
         "cum_error": row.cum_error,
         "address": None if place.address is None else hex(place.address),
         "unresolved": place.unresolved,
+        **({"flat_before": row.before[0], "cum_before": row.before[1]} if row.before is not None else {}),
     }
 
 

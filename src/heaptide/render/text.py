@@ -39,12 +39,47 @@ def _styled(main: str, source: str, heading: bool, colour: bool) -> str:
 
 def _titles(table: Top) -> list[str]:
     what = "function" if table.by == "name" else table.by
+    if _tells_before(table):
+        other = "flat change" if table.cum_order else "cum change"
+        error = ["+/-"] if table.sampled else []
+        return ["before", "now", "change", *error, "change%", "times", other, what, ""]
     if table.sampled:
         return ["flat", "+/-", "flat%", "sum%", "cum", "+/-", "cum%", what, ""]
     return ["flat", "flat%", "sum%", "cum", "cum%", what, ""]
 
 
+def _tells_before(table: Top) -> bool:
+    return any(row.before is not None for row in table.rows)
+
+
+def _changes(table: Top, rows: Sequence[Row]) -> list[list[str]]:
+    """Rows of a difference: what there was, what there is, the change, and by how much it grew."""
+    signed = units.Plain(table.unit, table.whole, signed=True)
+    plain = units.Plain(table.unit, table.whole)
+    cells = []
+    for row in rows:
+        flat, cum = row.before or (0, 0)
+        change, error, old, other = (
+            (row.cum, row.cum_error, cum, row.flat) if table.cum_order else (row.flat, row.flat_error, flat, row.cum)
+        )
+        cells.append(
+            [
+                plain.value(old),
+                plain.value(old + change),
+                signed.value(change),
+                *([plain.value(error)] if table.sampled else []),
+                signed.share(change),
+                units.times(old, old + change),
+                signed.value(other),
+                *names.row_name(row),
+            ]
+        )
+    return cells
+
+
 def _cells(table: Top, rows: Sequence[Row]) -> list[list[str]]:
+    if _tells_before(table):
+        return _changes(table, rows)
     plain = units.Plain(table.unit, table.whole, table.is_difference)
     error = units.Plain(table.unit, table.whole).value
     running = accumulate(row.flat for row in rows)

@@ -65,6 +65,16 @@ def percent(part: float, whole: float) -> str:
     return f"{share:.1f} %" if share and abs(share) >= 0.05 else ("0 %" if not share else "<0.1 %")
 
 
+def times(before: float, now: float) -> str:
+    """By how much something grew: ``x1.84``; ``new`` for what was not there, ``gone`` for what is there no more."""
+    if before == now:
+        return "" if not now else "x1.00"
+    if before <= 0 or now <= 0:
+        return "new" if now > 0 else "gone" if before > 0 else ""
+    factor = now / before
+    return f"x{factor:.2f}" if factor < 99.5 else f"x{factor:,.0f}"
+
+
 def duration(seconds: float) -> str:
     """A length of time: ``80 ms``, ``12.3 s``, ``4 min 10 s``, ``2 h 05 min``, ``3 d 04 h``."""
     if seconds < 0:
