@@ -17,7 +17,7 @@ from bench import verdict_real
 from heaptide.analysis.growth import Growth
 
 SECONDS = 5.0
-JOBS = 3  # they sleep most of their time
+JOBS = 5  # they sleep most of their time
 TRIALS = {trial.name: trial for trial in verdict_real.trials(SECONDS)}
 
 
