@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -179,6 +180,11 @@ static uint64_t limit(long resource) {
 }
 uint64_t ht_sys_file_size_limit(void) { return limit(RLIMIT_FSIZE); }
 uint64_t ht_sys_address_limit(void) { return limit(RLIMIT_AS); }
+
+uint64_t ht_sys_memory(void) {
+    struct sysinfo info = {0};
+    return raw3(SYS_sysinfo, (long)&info, 0, 0) == 0 ? (uint64_t)info.totalram * info.mem_unit : UINT64_MAX;
+}
 
 unsigned ht_sys_cpu_count(void) {
     uint64_t mask[128];

@@ -59,6 +59,7 @@ uint64_t ht_sys_realtime_ns(void);
 uint64_t ht_sys_random(void);
 uint64_t ht_sys_file_size_limit(void); // RLIMIT_FSIZE
 uint64_t ht_sys_address_limit(void);   // RLIMIT_AS
+uint64_t ht_sys_memory(void);          // of the machine, bytes
 unsigned ht_sys_cpu_count(void);
 
 // Sends `bytes` of `data` and `fd_count` descriptors over a fresh SOCK_SEQPACKET connection to `address` ("@abstract" or a

@@ -61,11 +61,13 @@ static void open_gate(struct ht_books *b) {
     ht_tls.interval = 0;
 }
 
+static uint64_t map_limit(void) { return ht_options.map_limit.set ? (uint64_t)ht_options.map_limit.value : 0; }
+
 static bool start(const struct ht_books_plan *p, const char *address) {
     struct ht_books *b = ht_books_create(p);
     if (!b) return false;
     ht_live_samples_init();
-    bool ready = ht_stacks_init() && ht_live_init(p->mode, !b->starts_disarmed);
+    bool ready = ht_stacks_init() && ht_live_init(p->mode, !b->starts_disarmed, map_limit());
     bool for_recorder = address && (!ht_options.mmap.set || ht_options.mmap.value);
     if (for_recorder || ht_heapprofile_wants_mappings()) ht_mapping_on = ht_mapping_init(b);
     if (ready && address) ready = ht_books_hand_over(b, address) == 0;

@@ -20,7 +20,14 @@ static uint32_t leaf_noted[LEAVES_NOTED], leaf_count; // so that a fork child ne
 
 static uint64_t leaf_bytes(void) { return ((1ull << HT_LEAF_BITS) >> ht_page_map.shift) * (ht_page_map.wide ? 8 : 4); }
 
-static uint64_t leaf_limit; // where addresses are limited, leaves take an eighth of them and no more
+// Leaves may reserve as much as the machine has: of that only what is written becomes memory, an eighth of the heap. Where
+// addresses are limited, an eighth of them. Beyond, blocks are counted and not tracked.
+static uint64_t leaf_limit;
+
+static void limit_leaves(uint64_t told) {
+    uint64_t bytes = told ? told : ht_sys_memory(), addresses = ht_sys_address_limit() / 8;
+    leaf_limit = (bytes < addresses ? bytes : addresses) / leaf_bytes();
+}
 
 static HT_COLD void *add_leaf(uint64_t index) {
     if (__atomic_load_n(&leaf_count, __ATOMIC_RELAXED) >= leaf_limit) return NULL;
@@ -113,7 +120,7 @@ static bool sizes_are_in_heads(void) {
     return agree;
 }
 
-static bool map_init(void) {
+static bool map_init(uint64_t map_limit) {
     if (ht_page_map.root) { // a fork child, or another recording: the blocks so far are not its own
         empty_leaves();
         ht_table_empty(&odd);
@@ -122,7 +129,7 @@ static bool map_init(void) {
     ht_page_map.wide = !ht_real_is_libc() || !ht_real.malloc_usable_size;
     ht_page_map.shift = ht_page_map.wide ? 4 : 5;
     ht_page_map.size_in_head = !ht_page_map.wide && sizes_are_in_heads();
-    leaf_limit = ht_sys_address_limit() / 8 / leaf_bytes();
+    limit_leaves(map_limit);
     ht_live_least_request = ht_page_map.wide ? 9 : 0; // 8-byte classes lie 8 bytes apart
     ht_page_map.root = ht_sys_map(sizeof(void *) << HT_ROOT_BITS);
     return ht_page_map.root && ht_table_init(&odd, 17);
@@ -166,10 +173,10 @@ void ht_live_arm(void) {
     if (exact && !__atomic_exchange_n(&done, true, __ATOMIC_RELAXED)) memset(ht_filter, FILTER_FULL, sizeof ht_filter);
 }
 
-bool ht_live_init(enum ht_mode mode, bool armed) {
+bool ht_live_init(enum ht_mode mode, bool armed, uint64_t map_limit) {
     exact = mode == HT_MODE_EXACT;
     if (armed) ht_live_arm();
-    if (exact) return map_init();
+    if (exact) return map_init(map_limit);
     ht_thin_forget();
     ht_live_sample_count = 0;
     if (ht_live_samples.keys) { // as above; the filter's old counts do no harm

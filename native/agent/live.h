@@ -17,8 +17,9 @@ static inline uint8_t *ht_filter_of(const void *block) {
 }
 
 // Sets up for `mode`; again in a fork child, with nothing in it. `armed`: exact mode's filter sends each free by us from now on,
-// else from ht_live_arm on. False: no memory.
-bool ht_live_init(enum ht_mode mode, bool armed);
+// else from ht_live_arm on. Its map reserves at most
+// `map_limit` bytes (0: as many as the machine has). False: no memory.
+bool ht_live_init(enum ht_mode mode, bool armed, uint64_t map_limit);
 void ht_live_arm(void);
 void ht_live_forget(void); // for good: from now on free() asks nothing
 

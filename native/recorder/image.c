@@ -334,6 +334,17 @@ static uint64_t tick_ns(const struct image *image, uint64_t now) {
     return (age < 10 * NS_PER_S ? 10 : age < 100 * NS_PER_S ? 50 : 250) * (uint64_t)NS_PER_MS;
 }
 
+// The books of exact mode grow with the heap, in the program's own control group: they must not be what fills it.
+static void look_at_room(struct image *image, uint64_t now) {
+    uint64_t *armed = &image->books.control->armed;
+    if (now < image->next_room_ns) return;
+    image->next_room_ns = now + LOOK_NS;
+    if (load_relaxed(armed) == HT_DISARMED || !memory_is_short(&image->memory)) return;
+    store_release(armed, HT_DISARMED);
+    image_note(image, NOTE_WARNING,
+               "the control group's memory is nearly used up: from here on no allocation is recorded (--arm goes on)");
+}
+
 static void tick_recording(struct image *image, uint64_t now) {
     store_release(&image->books.control->heartbeat_ns, now);
     image->next_tick_ns = now + tick_ns(image, now);
@@ -342,6 +353,7 @@ static void tick_recording(struct image *image, uint64_t now) {
         return;
     }
     look_at_image(image, now);
+    look_at_room(image, now);
     if (image->state != IMAGE_RECORDING || image->replaced_ns) return;
     take_snapshot(image, now);
     uint64_t waiting = log_waiting(&image->log, &image->books);

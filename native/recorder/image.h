@@ -63,6 +63,7 @@ struct image {
     uint64_t next_tick_ns;
     uint64_t next_time_ns;    // when the next TIME snapshot is due
     uint64_t retry_ns;        // no snapshot before this: the last could not be written
+    uint64_t next_room_ns;    // when to ask next whether its control group has memory left
     uint64_t next_look_ns;    // when to ask next whether the image still exists
     uint64_t next_abandon_ns; // when to ask next whether threads left their operations
     uint64_t dead_ns;         // when it was found dead; 0: not

@@ -213,6 +213,29 @@ void memory_finish(struct buf *payload) {
     if (!payload->failed) head->count = (uint32_t)((payload->len - sizeof *head) / sizeof(struct ht_rec_figure));
 }
 
+static uint64_t value_after(const char *text, const char *name) {
+    const char *line = strstr(text, name);
+    return line ? strtoull(line + strlen(name), NULL, 10) : 0;
+}
+
+// What the kernel would give back before it kills anything.
+static uint64_t page_cache(const struct memory_source *source) {
+    char text[8192];
+    if (read_small(source->cgroup_dir, "memory.stat", text, sizeof text) <= 0) return 0;
+    return value_after(text, "\nactive_file ") + value_after(text, "\ninactive_file ");
+}
+
+bool memory_is_short(const struct memory_source *source) {
+    enum { LEAST = 1 << 20, SHARE = 32 };
+    bool v1 = source->cgroup_v1;
+    uint64_t most, current;
+    if (!read_number(source->cgroup_dir, v1 ? "memory.limit_in_bytes" : "memory.max", &most)) return false;
+    if (most > (uint64_t)INT64_MAX / 2) return false; // no limit
+    if (!read_number(source->cgroup_dir, v1 ? "memory.usage_in_bytes" : "memory.current", &current)) return false;
+    uint64_t room = max_u64(LEAST, most / SHARE);
+    return current + room > most && current - min_u64(current, page_cache(source)) + room > most;
+}
+
 bool memory_is_frozen(const struct memory_source *source) {
     char text[256];
     if (source->cgroup_dir < 0 || read_small(source->cgroup_dir, "cgroup.events", text, sizeof text) <= 0) return false;

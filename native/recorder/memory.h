@@ -28,6 +28,8 @@ void memory_read(struct memory_source *source, const struct process *process, ui
                  enum memory_reason reason, struct buf *ret);
 void memory_finish(struct buf *payload);
 // Whether the cgroup is frozen: its threads seem to sleep (version 2; version 1's freezer shows as state D).
+// The program's control group has little room left under its limit, the page cache not counted.
+bool memory_is_short(const struct memory_source *source);
 bool memory_is_frozen(const struct memory_source *source);
 // How often the cgroup's OOM killer struck since memory_init().
 uint64_t memory_oom_kills(const struct memory_source *source);

@@ -23,7 +23,7 @@ static struct ht_books *begin(void) {
     struct ht_books_plan plan = {.mode = HT_MODE_SAMPLED, .interval = INTERVAL};
     CHECK(ht_gate_init());
     struct ht_books *b = ht_books_create(&plan);
-    CHECK(b && ht_live_init(HT_MODE_SAMPLED, true));
+    CHECK(b && ht_live_init(HT_MODE_SAMPLED, true, 0));
     ht_gate->books = b;
     return b;
 }

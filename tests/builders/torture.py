@@ -15,6 +15,7 @@ CACHE = SOURCES.parent.parent / "build" / "torture"
 PROGRAMS = (
     "children",
     "coroutines",
+    "hungry",
     "libraries",
     "limits",
     "orphan",

@@ -217,7 +217,7 @@ def test_names_after_many_openings(agent: Path, recorder: Path, folder: Path, tm
 
 
 def test_the_log_after_longjmp(agent: Path, recorder: Path, folder: Path, tmp_path: Path) -> None:
-    """An entry that was left half made is passed over by the thread that left it: the recorder had not to skip anything."""
+    """An entry that was left half made is passed over by the thread that left it: nothing had to be skipped."""
     runs = Runs(_named("signals", "leaves_new_stacks"), SAFE[0], agent, recorder, folder, tmp_path)
     for mode in MODES:
         (capture,) = runs.recorded(mode)
