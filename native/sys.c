@@ -135,6 +135,12 @@ void *ht_sys_map_shared(int fd, uint64_t bytes) {
     return p;
 }
 
+void ht_sys_protect(void *start, uint64_t bytes, bool usable) {
+    raw3(SYS_mprotect, (long)start, (long)bytes, usable ? PROT_READ | PROT_WRITE : PROT_NONE);
+}
+
+void ht_sys_unlock(void *start, uint64_t bytes) { raw3(SYS_munlock, (long)start, (long)bytes, 0); }
+
 void ht_sys_remove(void *start, uint64_t bytes) { raw3(SYS_madvise, (long)start, (long)bytes, MADV_REMOVE); }
 
 long ht_sys_populate(void *start, uint64_t bytes) {

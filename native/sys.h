@@ -44,6 +44,8 @@ void *ht_sys_map_wiped_on_fork(size_t bytes);
 long ht_sys_sealed_memfd(const char *name, uint64_t bytes);
 // Maps it shared, out of core dumps and out of fork children. NULL on failure.
 void *ht_sys_map_shared(int fd, uint64_t bytes);
+void ht_sys_protect(void *start, uint64_t bytes, bool usable); // or not even to be read
+void ht_sys_unlock(void *start, uint64_t bytes);               // after mlockall
 // Gives the pages of a shared mapping back; they read as zeros, for all who have it.
 void ht_sys_remove(void *start, uint64_t bytes);
 // Makes pages of a shared mapping present and writable: a full tmpfs or cgroup is an error here and no SIGBUS later.

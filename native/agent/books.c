@@ -198,6 +198,19 @@ static HT_COLD bool add_group(struct ht_books *b, struct ht_lane *lane, uint32_t
     return true;
 }
 
+uint64_t ht_books_hide_pool(struct ht_books *b) {
+    uint64_t pages = b->header->pool_pages, used = __atomic_exchange_n(&b->header->pool_used, pages, __ATOMIC_ACQ_REL);
+    if (used < pages) ht_sys_protect(b->pool + used * HT_PAGE, (pages - used) * HT_PAGE, false);
+    return used;
+}
+
+void ht_books_show_pool(struct ht_books *b, uint64_t hidden) {
+    uint64_t pages = b->header->pool_pages;
+    if (hidden < pages) ht_sys_protect(b->pool + hidden * HT_PAGE, (pages - hidden) * HT_PAGE, true);
+    ht_sys_unlock(b->base, b->header->total_bytes);
+    __atomic_store_n(&b->header->pool_used, hidden, __ATOMIC_RELEASE);
+}
+
 uint32_t ht_books_ensure(struct ht_books *b, struct ht_lane *lane, uint32_t id) {
     uint32_t *groups = ht_lane_groups(lane);
     if (ht_likely(__atomic_load_n(&groups[id >> HT_GROUP_SHIFT], __ATOMIC_ACQUIRE))) return id;

@@ -76,6 +76,11 @@ uint32_t ht_books_ensure(struct ht_books *b, struct ht_lane *lane, uint32_t id);
 uint32_t ht_books_take_lane(struct ht_books *b, uint64_t tid);
 void ht_books_return_lane(struct ht_books *b, uint32_t lane);
 
+// mlockall makes present and locks all that is mapped, and exact mode's pool is a gibibyte of which little is ever used. What
+// is not given out yet is taken (others find the pool full meanwhile, and come again) and put out of the kernel's reach.
+uint64_t ht_books_hide_pool(struct ht_books *b); // what to give back
+void ht_books_show_pool(struct ht_books *b, uint64_t hidden);
+
 // main returned or exit was called: from now on buffers 2 and 3.
 void ht_books_mark_shutdown(struct ht_books *b);
 

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "agent.h"
 #include "modules.h"
@@ -46,5 +47,16 @@ HT_EXPORT int dlclose(void *handle) {
     if (!next) next = (int (*)(void *))dlsym(RTLD_NEXT, "dlclose");
     int failed = next(handle);
     ht_modules_closed();
+    return failed;
+}
+
+// The one call in which a program asks for more than it means: see ht_books_hide_pool.
+HT_EXPORT int mlockall(int flags) {
+    static int (*next)(int);
+    if (!next) next = (int (*)(int))dlsym(RTLD_NEXT, "mlockall");
+    struct ht_books *b = flags & MCL_CURRENT ? ht_books_now() : NULL;
+    uint64_t hidden = b ? ht_books_hide_pool(b) : 0;
+    int failed = next(flags);
+    if (b) ht_books_show_pool(b, hidden);
     return failed;
 }

@@ -98,6 +98,7 @@ HAZARDS = (
     Hazard("limits", "address_limit", 25, captures=0),
     Hazard("limits", "tight_address_limit", 24, captures=0),
     Hazard("limits", "locked_memory", 0, captures=2, held=0),
+    Hazard("limits", "locked_at_once", 31, held=0, allocators=GLIBC),
     Hazard("limits", "leaves_at_once", 27, held=0),
     Hazard("limits", "aborts", -signal.SIGABRT, held=0),
     Hazard("limits", "quick", 28, held=0),

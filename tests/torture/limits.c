@@ -185,6 +185,27 @@ static int locked_memory(void) {
     return 0;
 }
 
+static long resident_kib(void) {
+    char line[256];
+    long kib = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    while (status && fgets(line, sizeof line, status))
+        if (!strncmp(line, "VmRSS:", 6)) kib = atol(line + 6);
+    if (status) fclose(status);
+    return kib;
+}
+
+// What is reserved becomes memory then, of the tool too: it is to be tens of MiB, and not the gibibyte that could be needed.
+static int locked_at_once(void) {
+    work();
+    check(mlockall(MCL_CURRENT | MCL_FUTURE) == 0, "mlockall");
+    check(resident_kib() < 100 << 10, "locked more than its share");
+    work();
+    check(munlockall() == 0, "munlockall");
+    say("locked at once\n");
+    return 31;
+}
+
 static void not_called(void) { say("FAILED: a handler of exit ran\n"); }
 
 static int leaves_at_once(void) {
@@ -230,6 +251,7 @@ int main(int argc, char **argv) {
         HAZARD(address_limit),
         HAZARD(tight_address_limit),
         HAZARD(locked_memory),
+        HAZARD(locked_at_once),
         HAZARD(leaves_at_once),
         HAZARD(aborts),
         HAZARD(quick),
