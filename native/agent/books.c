@@ -206,8 +206,8 @@ uint64_t ht_books_hide_pool(struct ht_books *b) {
 
 void ht_books_show_pool(struct ht_books *b, uint64_t hidden) {
     uint64_t pages = b->header->pool_pages;
+    ht_sys_unlock(b->base, b->header->total_bytes); // first: what is locked and private comes when it can be written
     if (hidden < pages) ht_sys_protect(b->pool + hidden * HT_PAGE, (pages - hidden) * HT_PAGE, true);
-    ht_sys_unlock(b->base, b->header->total_bytes);
     __atomic_store_n(&b->header->pool_used, hidden, __ATOMIC_RELEASE);
 }
 
