@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heaptide.analysis.call_tree import TreeMaker
 from heaptide.analysis.drafts import GraphMaker, Weights
 from heaptide.analysis.graph import CallGraph, Trim, call_graph
 from heaptide.analysis.importance import Order
@@ -155,3 +156,35 @@ def _walk(
         parent, skipped = name, False
     if parent is not None and not skipped:
         flat[parent] += value
+
+
+@given(_STACKS, st.sets(st.sampled_from("abcdefg"), max_size=4))
+def test_a_tree_against_a_plain_walk(stacks: dict[str, int], hidden: set[str]) -> None:
+    """The tree over the paths whose last name is not hidden: children of a hidden path go to its nearest kept one."""
+    profile = a_profile(stacks)
+    steps = walks(profile, "inuse_space", "name", no_frame)
+    every = TreeMaker(steps, Weights(profile.column("inuse_space"))).all()
+    names = [steps.places[place].function or "?" for place in every.place.tolist()]
+    draft = every.only(np.array([i for i, name in enumerate(names) if name not in hidden], np.int64))
+    expected: Counter[tuple[str, str, int]] = Counter()  # (parent, child, weight) of each kept path below another
+    cum: Counter[str] = Counter()
+    paths: Counter[str] = Counter()
+    for stack, value in stacks.items():
+        path = stack.split()[::-1] if value else []
+        for end in range(1, len(path) + 1):
+            paths[" ".join(path[:end])] += value
+    for text, value in paths.items():
+        *above, last = text.split()
+        if last not in hidden:
+            cum[last] += value
+            kept = [name for name in above if name not in hidden]
+            if kept:
+                expected[kept[-1], last, value] += 1
+    names = [steps.places[place].function or "?" for place in draft.place.tolist()]
+    found: Counter[str] = Counter()
+    for name, value in zip(names, draft.cum.tolist(), strict=True):
+        found[name] += value
+    assert {n: v for n, v in found.items() if v} == {n: v for n, v in cum.items() if v}
+    edges = draft.edges
+    ends = zip(edges.source.tolist(), edges.target.tolist(), edges.weight.tolist(), strict=True)
+    assert Counter((names[a], names[b], weight) for a, b, weight in ends) == expected

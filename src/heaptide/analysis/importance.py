@@ -20,11 +20,14 @@ Naming = Callable[[Place], str]
 
 
 def ordered(draft: Draft, nodes: Ints, names: Sequence[str], order: Order) -> list[int]:
-    """``nodes``, the most important first. ``names`` has an entry for each of the draft's nodes."""
+    """``nodes``, the most important first. ``names`` has an entry for each of the draft's nodes.
+
+    Nodes of a tree that pprof leaves in any order (same name, same score) stand by falling cum.
+    """
     flat, cum = np.abs(draft.raw_flat), np.abs(draft.raw_cum)
     score = np.abs(_scores(draft)) if order == "entropy" else flat if order == "flat" else cum
-    first, then = score.tolist(), (cum if order == "flat" else flat).tolist()
-    return sorted(nodes.tolist(), key=lambda node: (-first[node], names[node], -then[node]))
+    first, then, last = score.tolist(), (cum if order == "flat" else flat).tolist(), cum.tolist()
+    return sorted(nodes.tolist(), key=lambda node: (-first[node], names[node], -then[node], -last[node]))
 
 
 def _scores(draft: Draft) -> Floats:
