@@ -109,9 +109,22 @@ static const uint8_t *take(struct column_source *source, size_t bytes) {
     return at;
 }
 
+// Whole words are loaded and cut down, but for the last few, behind which there may be nothing.
 static void widen(const uint8_t *narrow, unsigned width, uint64_t *ret, size_t count) {
-    memset(ret, 0, count * sizeof *ret);
-    for (size_t i = 0; i < count; i++) memcpy(&ret[i], narrow + i * width, width);
+    if (!width) {
+        memset(ret, 0, count * sizeof *ret);
+        return;
+    }
+    uint64_t mask = width < sizeof mask ? (1ull << 8 * width) - 1 : UINT64_MAX;
+    size_t last = count < sizeof mask ? 0 : count - sizeof mask;
+    for (size_t i = 0; i < last; i++, narrow += width) {
+        memcpy(&ret[i], narrow, sizeof *ret);
+        ret[i] &= mask;
+    }
+    for (size_t i = last; i < count; i++, narrow += width) {
+        ret[i] = 0;
+        memcpy(&ret[i], narrow, width);
+    }
 }
 
 static bool get_exceptions(struct column_source *source, uint32_t exceptions, uint64_t *ret, size_t count) {

@@ -19,9 +19,13 @@ void rows_deinit(struct rows *rows) {
 }
 
 void rows_add(struct rows *rows, uint32_t id, const uint64_t *values) {
+    uint32_t *id_place = buf_grow(&rows->ids, sizeof id);
+    if (id_place) *id_place = id;
+    for (int c = 0; c < rows->columns; c++) {
+        uint64_t *place = buf_grow(&rows->values[c], sizeof *place);
+        if (place) *place = values[c];
+    }
     rows->count++;
-    buf_put(&rows->ids, &id, sizeof id);
-    for (int c = 0; c < rows->columns; c++) buf_put(&rows->values[c], &values[c], sizeof values[c]);
 }
 
 bool rows_failed(const struct rows *rows) {

@@ -16,6 +16,7 @@ struct walk {
     struct buf record; // with its head
     struct ht_record head;
     const char *problem; // why there is no next one, before the end
+    bool checked;        // it was walked to its end once, so checksums are right
 };
 void walk_init(struct walk *walk, int fd, uint64_t bytes);
 void walk_deinit(struct walk *walk);

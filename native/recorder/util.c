@@ -77,9 +77,10 @@ void buf_printf(struct buf *b, const char *format, ...) {
     if (n > 0) buf_put(b, text, min_u64((uint64_t)n, sizeof text - 1));
 }
 
-// ---- CRC-32, four bytes a step -------------------------------------------------------------------------------------------
+// ---- CRC-32, eight bytes a step -----------------------------------------------------------------------------------------
 
-static uint32_t crc_table[4][256];
+enum { CRC_STEP = 8 };
+static uint32_t crc_table[CRC_STEP][256];
 
 static void crc_init(void) {
     for (uint32_t i = 0; i < 256; i++) {
@@ -88,7 +89,7 @@ static void crc_init(void) {
         crc_table[0][i] = c;
     }
     for (uint32_t i = 0; i < 256; i++)
-        for (int t = 1; t < 4; t++)
+        for (int t = 1; t < CRC_STEP; t++)
             crc_table[t][i] = crc_table[t - 1][i] >> 8 ^ crc_table[0][crc_table[t - 1][i] & 255];
 }
 
@@ -96,10 +97,12 @@ uint32_t crc32_of(uint32_t crc, const void *data, size_t bytes) {
     const uint8_t *p = data;
     if (!crc_table[0][1]) crc_init();
     crc = ~crc;
-    for (; bytes >= 4; bytes -= 4, p += 4) {
-        crc ^= (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-        crc = crc_table[3][crc & 255] ^ crc_table[2][crc >> 8 & 255] ^ crc_table[1][crc >> 16 & 255] ^
-              crc_table[0][crc >> 24];
+    for (; bytes >= CRC_STEP; bytes -= CRC_STEP, p += CRC_STEP) {
+        uint64_t word;
+        memcpy(&word, p, sizeof word);
+        word ^= crc; // little-endian
+        crc = 0;
+        for (int i = 0; i < CRC_STEP; i++) crc ^= crc_table[CRC_STEP - 1 - i][word >> 8 * i & 255];
     }
     for (; bytes; bytes--, p++) crc = crc >> 8 ^ crc_table[0][(crc ^ *p) & 255];
     return ~crc;

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import resource
+import signal
+import subprocess
 import time
 from pathlib import Path
 from types import ModuleType
@@ -108,6 +110,43 @@ def test_a_disk_that_is_full_when_it_is_rewritten(recorder: Path, fake: Path, tm
     *_, (_, state) = totals(recording)
     assert (state.sum(axis=0) == truth(tmp_path / "truth").sum(axis=0)).all()
     assert capture.stat().st_size <= KILOBYTES << 10
+
+
+@pytest.fixture(scope="module")
+def killer(native_build: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = tmp_path_factory.mktemp("killer") / "kill_at.so"
+    source = native_build.NATIVE / "tests" / "kill_at.c"
+    subprocess.run([*native_build.compiler(), "-shared", "-fPIC", source, "-o", library, "-ldl"], check=True)
+    return library
+
+
+POINTS = ["openat after", "pwrite before", "3 after", "9 before", "fdatasync before", "fdatasync after"]
+POINTS += ["linkat before", "linkat after", "renameat before", "renameat after", "fsync after"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_recorder_killed_while_it_rewrites(
+    point: str, recorder: Path, fake: Path, killer: Path, tmp_path: Path
+) -> None:
+    """Under its name there is one whole capture, with everything up to then."""
+    at, when = point.split()
+    capture, before = tmp_path / "x.tide", tmp_path / "before"
+    env = {"LD_PRELOAD": str(killer), "KILL_AT": at, "KILL_AFTER": "1" if when == "after" else "0"}
+    env["KILL_BEFORE"] = str(before)
+    with Server(recorder, tmp_path, EVERY, BUDGET, OUTPUT, env=env) as server:
+        program = server.start(fake, "ms=60000", "end=stay")
+        assert server.process.wait(60) == -signal.SIGKILL
+        program.kill()
+        program.wait()
+    was, now = read(before.read_bytes()), read(capture.read_bytes())
+    _assert_sound(was)
+    last = _assert_sound(now)
+    assert last.number == snapshots(was)[-1].number
+    assert (list(totals(was))[-1][1] == list(totals(now))[-1][1]).all()
+    renamed = (at, when) in {("renameat", "after"), ("fsync", "after")}
+    assert bool(_thinned(now)) == renamed
+    left = {path.name for path in tmp_path.iterdir()} - {"x.tide", "before"}
+    assert left == ({"x.tide.rewritten"} if point in {"linkat after", "renameat before"} else set())
 
 
 def _wait_for(path: Path, bytes_: int = 1) -> None:
