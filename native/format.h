@@ -13,7 +13,7 @@
 //
 // History (change the layout, raise the version, add a line)
 //   1  2026-11  first: PROCESS MODULE UNLOAD STACKS SNAPSHOT MEMORY AGENT NOTE END
-//   2  2026-11  PACKED in SNAPSHOT's place; a past that is thinned
+//   2  2026-11  PACKED in SNAPSHOT's place; a past that is thinned; AGES, and figures by stack in MEMORY
 #ifndef HEAPTIDE_FORMAT_H
 #define HEAPTIDE_FORMAT_H
 
@@ -54,6 +54,7 @@ enum ht_record_type {
     HT_REC_NOTE = 8,
     HT_REC_END = 9,
     HT_REC_PACKED = 10,
+    HT_REC_AGES = 11,
 };
 
 // PROCESS: once, the first record. Strings follow the struct, each NUL-terminated, in this order: exe, cwd, hostname,
@@ -237,6 +238,27 @@ struct ht_rec_figure {
     uint64_t value;
 };
 _Static_assert(sizeof(struct ht_rec_figure) == 24, "layout");
+
+// AGES: what is in use by when it was allocated, estimated from the live samples: survivors. After the struct: count x struct
+// ht_rec_age, ascending by id and then by birth. A birth is the number of the first snapshot that can hold the block, rounded
+// up to a multiple of `step` (and no later than `snapshot`): those with born <= N were alive at N, or before, already.
+struct ht_rec_ages {
+    uint32_t snapshot; // beside which it was written; one that was thinned since may be gone
+    uint32_t count;
+    uint32_t step; // from 1 on
+    uint32_t reserved;
+    uint64_t boottime_ns;
+    uint64_t left_out_bytes; // of stacks that hold too little for a row
+};
+_Static_assert(sizeof(struct ht_rec_ages) == 32, "layout");
+struct ht_rec_age {
+    uint32_t id;
+    uint32_t born;
+    uint64_t bytes; // estimates
+    float variance; // of bytes
+    float objects;
+};
+_Static_assert(sizeof(struct ht_rec_age) == 24, "layout");
 
 // AGENT: what the tool itself cost and lost, beside a snapshot when something changed, and once before END.
 struct ht_rec_agent {

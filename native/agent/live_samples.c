@@ -63,6 +63,9 @@ static uint32_t take_fresh(struct ht_books *b) {
     return used + 1;
 }
 
+// Once the ordinary shutdown begins they stay as they were, for the recorder to read: what survived until the end.
+static bool is_kept_as_is(void) { return __atomic_load_n(&ht_gate->phase, __ATOMIC_RELAXED) != 0; }
+
 // ---- Put and drop -----------------------------------------------------------------------------------------------------------
 
 // What the allocator takes for a block, its own head included where that is known: glibc's is 8 bytes before a multiple of
@@ -74,6 +77,7 @@ static uint64_t footprint(const void *block) {
 }
 
 uint32_t ht_live_samples_put(struct ht_books *b, const void *block, size_t size, const struct ht_block *what) {
+    if (is_kept_as_is()) return 0;
     uint32_t slot = pop(b);
     if (!slot) slot = take_fresh(b);
     if (!slot) return 0;
@@ -96,7 +100,7 @@ void ht_live_samples_weigh(struct ht_books *b, const struct ht_block *what) {
 }
 
 void ht_live_samples_drop(struct ht_books *b, uint32_t slot, uint64_t address) {
-    if (!slot || slot > b->header->sample_slots) return;
+    if (!slot || slot > b->header->sample_slots || is_kept_as_is()) return;
     if (__atomic_compare_exchange_n(&slot_at(b, slot)->address, &address, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         push(b, slot);
 }

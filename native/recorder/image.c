@@ -50,6 +50,7 @@ struct image *image_create(const struct registration *r, const char **ret_why) {
                  r->fallback);
     memory_init(&image->memory, &image->process);
     parts_init(&image->parts, &image->process);
+    ages_init(&image->ages);
     image->started = clock_moved((struct moment){image->books.started_realtime_ns, image->books.started_boottime_ns});
     init_writer(image, r);
     bool good = cut_init(&image->cut, &image->books) && tally_init(&image->tally, &image->books);
@@ -73,6 +74,7 @@ void image_destroy(struct image *image) {
     writer_deinit(&image->writer);
     memory_deinit(&image->memory);
     parts_deinit(&image->parts);
+    ages_deinit(&image->ages);
     process_deinit(&image->process);
     books_deinit(&image->books);
     buf_deinit(&image->payload);

@@ -3,6 +3,7 @@
 #ifndef HEAPTIDE_IMAGE_H
 #define HEAPTIDE_IMAGE_H
 
+#include "ages.h"
 #include "books_reader.h"
 #include "budget.h"
 #include "cut.h"
@@ -49,6 +50,7 @@ struct image {
     struct process process;
     struct memory_source memory;
     struct parts_source parts;
+    struct ages ages;
     struct cut cut;
     struct tally tally;
     struct log_reader log;

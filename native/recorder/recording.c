@@ -83,6 +83,7 @@ bool record_snapshot(struct image *image, uint16_t kind, struct moment at, uint1
     if (!good) return false;
     tally_clean(&image->tally, phases);
     image->snapshots++;
+    ages_mark(&image->ages, image->cut.epoch, image->snapshots);
     budget_take(&image->budget, image->rows.count, image->payload.len);
     note_orphans(image);
     return true;
@@ -133,6 +134,18 @@ static bool agent_changed(const struct image *image) {
     return changed;
 }
 
+// Once the program shuts down the agent leaves the live samples as they are: what is read then is of the moment before.
+static void record_ages(struct image *image, enum memory_reason reason) {
+    uint64_t now = moment_now().boottime_ns;
+    bool last = image->shutdown_done || reason == MEMORY_DEAD;
+    bool wanted = last ? !image->ages.final : reason == MEMORY_ASKED || ages_due(&image->ages, now);
+    if (!wanted) return;
+    image->ages.final = last;
+    uint32_t number = image->snapshots - (reason == MEMORY_DEAD && image->shutdown_done); // exit's is the last
+    if (ages_encode(&image->ages, &image->books, number, now, &image->payload))
+        writer_append(&image->writer, HT_REC_AGES, &image->payload);
+}
+
 void record_beside(struct image *image, enum memory_reason reason) {
     memory_read(&image->memory, &image->process, image->snapshots, reason, &image->payload);
     if (reason != MEMORY_DEAD)
@@ -140,6 +153,7 @@ void record_beside(struct image *image, enum memory_reason reason) {
     memory_finish(&image->payload);
     writer_append(&image->writer, HT_REC_MEMORY, &image->payload);
     if (agent_changed(image)) record_agent(image);
+    record_ages(image, reason);
 }
 
 // ---- NOTE, END ------------------------------------------------------------------------------------------------------

@@ -23,11 +23,12 @@ from heaptide.capture.findings import Account, account_of
 from heaptide.capture.history import grouped
 from heaptide.capture.places import Place, PlacedStack, place_stacks
 from heaptide.capture.reader import read
-from heaptide.capture.records import ModuleRecord, ProcessRecord, Record
+from heaptide.capture.records import AgesRecord, ModuleRecord, ProcessRecord, Record
 from heaptide.model import Frame, Profile, Series, Snapshot, StackTable, StackTableBuilder, role_of
 from heaptide.model.histories import Histories
 from heaptide.model.images import Image, Segment
 from heaptide.model.profile import Column, Floats, Ints
+from heaptide.model.survivors import Survivors
 
 if TYPE_CHECKING:
     from heaptide.symbolize import Module, SourceFrame
@@ -96,7 +97,7 @@ def _series(
         path,
         mode,
         snapshots,
-        _CaptureSource(log, mode, account.mode, snapshots, names),
+        _CaptureSource(log, mode, account.mode, snapshots, names, account.ages if log is account.log else ()),
         warnings=account.warnings,
         live=live,
         complete=complete,
@@ -180,13 +181,20 @@ class _CaptureSource:
     """Profiles of one capture; the last few are kept."""
 
     def __init__(
-        self, log: CounterLog, mode: Mode, capture_mode: Mode, snapshots: Sequence[Snapshot], stacks: _NamedStacks
+        self,
+        log: CounterLog,
+        mode: Mode,
+        capture_mode: Mode,
+        snapshots: Sequence[Snapshot],
+        stacks: _NamedStacks,
+        ages: Sequence[AgesRecord],
     ) -> None:
         self._log = log
         self._mode = mode
         self._object_scale = fmt.OBJECT_SCALE if capture_mode == "sampled" else 1  # mappings are written alike
         self._snapshots = snapshots
         self._stacks = stacks
+        self._ages = ages
         self._kept: dict[int, Profile] = {}
         self._key = object()  # no other series has it
 
@@ -212,6 +220,25 @@ class _CaptureSource:
             columns.get("free_variance", zero),
         )
 
+    def survivors(self, index: int) -> Survivors | None:
+        """See `heaptide.model.Series.survivors`."""
+        number = self._snapshots[index].number
+        found = [record for record in self._ages if record.snapshot <= number]
+        return _survivors(found[-1], self._snapshots) if found else None
+
+    def survivors_profile(self, survivors: Survivors, index: int) -> Profile:
+        """See `heaptide.model.Series.born`."""
+        ids, size, objects, variance = survivors.by_stack()
+        return Profile(
+            stacks=self._stacks.table(ids.tolist()),
+            values={"inuse_objects": objects, "inuse_space": np.rint(size).astype(np.int64)},
+            mode="sampled",
+            ids=ids,
+            variance={"inuse_space": variance},
+            series=self._key,
+            at=self._snapshots[index],
+        )
+
     def _build(self, index: int) -> Profile:
         state = self._log.state(index)
         sampled = self._mode == "sampled"
@@ -225,6 +252,25 @@ class _CaptureSource:
             series=self._key,
             at=self._snapshots[index],
         )
+
+
+def _survivors(record: AgesRecord, snapshots: Sequence[Snapshot]) -> Survivors:
+    """With times: of births by the first snapshot that is left of those that can be meant."""
+    numbers = np.array([snapshot.number for snapshot in snapshots], np.int64)
+    offsets = np.array([snapshot.offset_s for snapshot in snapshots])
+    read = min(int(np.searchsorted(numbers, record.snapshot)), len(numbers) - 1)
+    first = np.minimum(np.searchsorted(numbers, record.born), len(numbers) - 1)
+    return Survivors(
+        at_number=snapshots[read].number,
+        at_s=float(offsets[read]),
+        ids=record.ids,
+        born=record.born,
+        born_s=offsets[first],
+        bytes=record.bytes,
+        objects=record.objects,
+        variance=record.variance,
+        left_out_bytes=float(record.left_out_bytes),
+    )
 
 
 def _values(state: State, object_scale: int) -> dict[str, Column]:

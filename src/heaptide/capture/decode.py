@@ -12,6 +12,7 @@ from heaptide.capture.format import SnapshotKind
 from heaptide.capture.packed import decode_columns
 from heaptide.capture.records import (
     AgentRecord,
+    AgesRecord,
     EndRecord,
     Figure,
     MemoryRecord,
@@ -188,6 +189,34 @@ def decode_memory(payload: memoryview, offset: int) -> MemoryRecord:
     )
 
 
+_AGE_ROW = np.dtype(
+    [("id", "<u4"), ("born", "<u4"), ("bytes", "<u8"), ("variance", "<f4"), ("objects", "<f4")]
+)  # as fmt.AGE
+
+
+def decode_ages(payload: memoryview, offset: int) -> AgesRecord:
+    """AGES."""
+    fields = _head(fmt.AGES, payload)
+    count = fields.pop("count")
+    needed = fmt.AGES.size + count * fmt.AGE.size
+    if needed > len(payload):
+        raise Malformed(f"{needed} bytes", f"{len(payload)} bytes")
+    rows = np.frombuffer(payload[fmt.AGES.size : needed], _AGE_ROW)
+    estimates = {name: rows[name].astype(np.float64) for name in ("bytes", "variance", "objects")}
+    if not all(np.isfinite(column).all() and (column >= 0).all() for column in estimates.values()):
+        raise Malformed("finite estimates, not below zero", "others")
+    ids, born = rows["id"].astype(np.int64), rows["born"].astype(np.int64)
+    return AgesRecord(
+        offset=offset,
+        ids=ids,
+        born=born,
+        bytes=estimates["bytes"],
+        variance=estimates["variance"],
+        objects=estimates["objects"],
+        **fields,
+    )
+
+
 def decode_agent(payload: memoryview, offset: int) -> AgentRecord:
     """AGENT."""
     return AgentRecord(offset=offset, **_head(fmt.AGENT, payload))
@@ -215,4 +244,5 @@ DECODERS: dict[int, Callable[[memoryview, int], Record]] = {
     fmt.REC_NOTE: decode_note,
     fmt.REC_END: decode_end,
     fmt.REC_PACKED: decode_packed,
+    fmt.REC_AGES: decode_ages,
 }

@@ -13,6 +13,7 @@ from heaptide.capture.kinds import mapping_ids, split
 from heaptide.capture.reader import Recording
 from heaptide.capture.records import (
     AgentRecord,
+    AgesRecord,
     EndRecord,
     MemoryRecord,
     NoteRecord,
@@ -57,6 +58,7 @@ class Account:
     memory: dict[int, dict[str, int]]
     memory_by_stack: dict[int, dict[str, dict[int, int]]]
     """Snapshot number -> name of a figure -> stack id -> value."""
+    ages: list[AgesRecord]
     remarks: dict[int, tuple[str, ...]]
     agent: AgentRecord | None
     end: EndRecord | None
@@ -97,6 +99,7 @@ def account_of(recording: Recording, *, live: bool = False) -> Account:
         totals=(totals[0], totals[1]),
         memory=_memory([record for record in records if isinstance(record, MemoryRecord)]),
         memory_by_stack=_memory_by_stack([record for record in records if isinstance(record, MemoryRecord)]),
+        ages=[record for record in records if isinstance(record, AgesRecord)],
         remarks=_remarks(recording, snapshots),
         agent=agents[-1] if agents else None,
         end=end,

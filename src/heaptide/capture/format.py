@@ -27,8 +27,9 @@ REC_AGENT: Final = 7
 REC_NOTE: Final = 8
 REC_END: Final = 9
 REC_PACKED: Final = 10
+REC_AGES: Final = 11
 RECORD_NAMES: Final = (
-    *("", "PROCESS", "MODULE", "UNLOAD", "STACKS", "SNAPSHOT", "MEMORY", "AGENT", "NOTE", "END", "PACKED"),
+    *("", "PROCESS", "MODULE", "UNLOAD", "STACKS", "SNAPSHOT", "MEMORY", "AGENT", "NOTE", "END", "PACKED", "AGES"),
 )
 
 MODE_SAMPLED: Final = 1
@@ -208,6 +209,8 @@ PACKED: Final = Layout(
 )
 MEMORY: Final = Layout("ht_rec_memory", "snapshot:I count:I")
 FIGURE: Final = Layout("ht_rec_figure", "key:I id:I boottime_ns:Q value:Q")
+AGES: Final = Layout("ht_rec_ages", "snapshot:I count:I step:I reserved:I boottime_ns:Q left_out_bytes:Q")
+AGE: Final = Layout("ht_rec_age", "id:I born:I bytes:Q variance:f objects:f")
 AGENT: Final = Layout(
     "ht_rec_agent",
     "snapshot:I reserved:I losses:32Q memory:8Q stacks:Q recorder_cpu_ns:Q recorder_rss_bytes:Q bad_options:Q",
@@ -228,6 +231,8 @@ STRUCTS: Final[dict[str, tuple[int, dict[str, int]]]] = {
         SNAPSHOT,
         COLUMN,
         PACKED,
+        AGES,
+        AGE,
         MEMORY,
         FIGURE,
         AGENT,

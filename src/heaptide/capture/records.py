@@ -156,6 +156,24 @@ class MemoryRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AgesRecord:
+    """What is in use by birth, estimated; a row for each stack and birth, ascending."""
+
+    offset: int
+    snapshot: int
+    step: int
+    """Births are rounded up to multiples of it."""
+    boottime_ns: int
+    left_out_bytes: int
+    ids: npt.NDArray[np.int64]
+    born: npt.NDArray[np.int64]
+    """Number of the first snapshot that can hold the block."""
+    bytes: npt.NDArray[np.float64]
+    variance: npt.NDArray[np.float64]
+    objects: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class AgentRecord:
     """What the tool itself cost and lost; `losses` and `memory` in books.h's order (format.LOSSES, AGENT_MEMORY)."""
 
@@ -197,6 +215,7 @@ Record = (
     | StacksRecord
     | SnapshotRecord
     | MemoryRecord
+    | AgesRecord
     | AgentRecord
     | NoteRecord
     | EndRecord

@@ -43,6 +43,7 @@ Examples:
 )
 @choice
 @options.all_frames
+@options.born
 @options.mapped
 @options.search
 def command(
@@ -60,6 +61,7 @@ def command(
     hide: re.Pattern[str] | None,
     show: re.Pattern[str] | None,
     all_frames: bool,
+    born: tuple[str, str] | None,
     mapped: bool,
     search: tuple[str, ...],
 ) -> None:
@@ -76,14 +78,17 @@ def command(
     from heaptide.cli import inputs
     from heaptide.render import dot, headings, picture
 
-    chosen = inputs.choose(capture, at, base, search, mapped=mapped)
+    inputs.born_needs(value, born)
+    chosen = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
     trim = Trim(nodecount, nodefraction, edgefraction)
     skip = no_frame if all_frames else not_users
     profile, whole = Choice(focus, ignore, hide, show).apply(chosen, value)
     graph = call_graph(profile, value=value, by=by, trim=trim, skip=skip, whole=whole)
     if not graph.nodes:
         raise inputs.why_empty(chosen, value, mapped=mapped)
-    source = dot.plain(graph, headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped))
+    source = dot.plain(
+        graph, headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped, remark=chosen.remark)
+    )
     data = source.encode("utf-8", "surrogateescape") if form == "dot" else picture.draw(source, form)
     _write(output, data)
     inputs.finish(chosen.read)

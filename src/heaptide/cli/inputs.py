@@ -31,6 +31,8 @@ class Chosen:
     """Every recording that the profile was made of."""
     before: Profile | None = None
     """What was subtracted."""
+    remark: str | None = None
+    """What else there is to say of the choice, in words."""
 
 
 def newest_capture(directory: Path) -> Path:
@@ -68,8 +70,10 @@ def choose(
     *,
     mapped: bool = False,
     program: str | None = None,
+    born: tuple[str, str] | None = None,
 ) -> Chosen:
-    """The profile that the options ask for; with `mapped` that of what the program mapped itself.
+    """The profile that the options ask for; with `mapped` that of what the program mapped itself, with `born` that of
+    the survivors of what was allocated between two moments.
 
     ``program``: the executable of a foreign file, where it no longer stands at its recorded path.
 
@@ -80,6 +84,8 @@ def choose(
     """
     series = _account(open_series(path, search, program), mapped)
     moment = series.moment(at)
+    if born is not None:
+        return _survivors(series, moment, born, alone=base is None and not mapped)
     profile = series.at(moment)
     if base is None:
         return Chosen(series, profile, moment, None, (series,))
@@ -96,6 +102,24 @@ def choose(
     words = f"{base} at {when}" if when else base
     old = other.at(other_moment)
     return Chosen(series, profile - old, moment, words, (series, other), old)
+
+
+def _survivors(series: Series, at: Snapshot, born: tuple[str, str], *, alone: bool) -> Chosen:
+    from heaptide.render import headings
+
+    if not alone:
+        raise UsageError("--born goes neither with --base nor with --mmap", hint="the births are what is told apart")
+    profile = series.born(*born, at)
+    read = series.moment(series.survivors(at).at_number)
+    after, until = (headings.moment(series.moment(text)) for text in born)
+    words = f"born after {after} and until {until}, survivors as read beside {headings.moment(read)}"
+    return Chosen(series, profile, at, None, (series,), remark=words)
+
+
+def born_needs(value: str, born: tuple[str, str] | None) -> None:
+    """UsageError where survivors are asked for values that they do not have."""
+    if born is not None and not value.startswith("inuse"):
+        raise UsageError(f"--born tells of what is in use, not of {value}", hint="use --value inuse_space")
 
 
 def _account(series: Series, mapped: bool) -> Series:

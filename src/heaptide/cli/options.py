@@ -59,6 +59,24 @@ mapped = click.option(
     help="Show what the program mapped itself (mmap, mremap, brk) and not the allocator's blocks.",
 )
 
+
+def _interval(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tuple[str, str] | None:
+    """`A..B` as two moments."""
+    if text is None:
+        return None
+    after, dots, until = text.partition("..")
+    if not (dots and after and until):
+        raise click.BadParameter("name two moments, A..B, for instance start..10m")
+    return after, until
+
+
+born = click.option(
+    "--born",
+    metavar="A..B",
+    callback=_interval,
+    help="Show what was allocated after moment A and until B, and is in use at T (estimated from samples).",
+)
+
 search = click.option(
     "--search",
     multiple=True,

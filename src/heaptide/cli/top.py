@@ -31,6 +31,7 @@ _ROWS = 20
 @click.option("-n", "limit", type=click.IntRange(0), metavar="N", help=f"Rows, 0 for all  [default: {_ROWS}, JSON all]")
 @choice_options
 @options.all_frames
+@options.born
 @options.mapped
 @options.search
 @options.as_json
@@ -47,6 +48,7 @@ def command(
     hide: re.Pattern[str] | None,
     show: re.Pattern[str] | None,
     all_frames: bool,
+    born: tuple[str, str] | None,
     mapped: bool,
     search: tuple[str, ...],
     as_json: bool,
@@ -62,7 +64,8 @@ def command(
     from heaptide.cli import inputs
     from heaptide.render import headings, json, text
 
-    chosen = inputs.choose(capture, at, base, search, mapped=mapped)
+    inputs.born_needs(value, born)
+    chosen = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
     choice = Choice(focus, ignore, hide, show)
     profile, whole = choice.apply(chosen, value)
     before = None if chosen.before is None else choice.of(chosen.before)
@@ -72,7 +75,7 @@ def command(
     if as_json:
         out(json.top(table, limit=limit or 0, reason=nothing.message if nothing else None))
     elif not nothing:
-        heading = headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped)
+        heading = headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped, remark=chosen.remark)
         out(text.top_table(table, heading, limit=_ROWS if limit is None else limit, colour=options.colour()))
     inputs.finish(chosen.read)
     if nothing:

@@ -21,6 +21,7 @@ Examples:
 @options.moments
 @options.value
 @click.option("-n", "limit", type=click.IntRange(0), metavar="N", default=0, help="Stacks; 0 for all. [default: 0]")
+@options.born
 @options.mapped
 @options.search
 @options.as_json
@@ -30,6 +31,7 @@ def command(
     base: str | None,
     value: str,
     limit: int,
+    born: tuple[str, str] | None,
     mapped: bool,
     search: tuple[str, ...],
     as_json: bool,
@@ -43,13 +45,14 @@ def command(
     from heaptide.cli import inputs
     from heaptide.render import headings, json, text
 
-    chosen = inputs.choose(capture, at, base, search, mapped=mapped)
+    inputs.born_needs(value, born)
+    chosen = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
     found = traces(chosen.profile, value=value)
     nothing = None if found.traces else inputs.why_empty(chosen, value, mapped=mapped)
     if as_json:
         out(json.traces(found, limit=limit, reason=nothing.message if nothing else None))
     elif not nothing:
-        heading = headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped)
+        heading = headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped, remark=chosen.remark)
         out(text.trace_list(found, heading, limit=limit, colour=options.colour()))
     inputs.finish(chosen.read)
     if nothing:

@@ -5,6 +5,7 @@ from heaptide.model.profile import VALUES, Profile, merge
 from heaptide.model.roles import Role, role_of
 from heaptide.model.series import Series, Source
 from heaptide.model.snapshot import Snapshot
+from heaptide.model.survivors import Survivors
 from heaptide.model.tables import Frame, StackTable, StackTableBuilder
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Source",
     "StackTable",
     "StackTableBuilder",
+    "Survivors",
     "merge",
     "role_of",
 ]

@@ -10,6 +10,7 @@ from heaptide.model.histories import Histories
 from heaptide.model.images import Image
 from heaptide.model.profile import Ints, Profile
 from heaptide.model.snapshot import Snapshot
+from heaptide.model.survivors import Survivors
 
 
 class Source(Protocol):
@@ -26,6 +27,19 @@ class Past(Protocol):
 
     def histories(self, ids: Ints, group: Ints, count: int, at: Ints) -> Histories:
         """See `Series.histories`."""
+        ...
+
+
+@runtime_checkable
+class Registry(Protocol):
+    """A source that knows when that which is in use was allocated."""
+
+    def survivors(self, index: int) -> Survivors | None:
+        """See `Series.survivors`; None where nothing was read up to `snapshots[index]`."""
+        ...
+
+    def survivors_profile(self, survivors: Survivors, index: int) -> Profile:
+        """See `Series.born`."""
         ...
 
 
@@ -106,6 +120,41 @@ class Series:
         if not isinstance(self._source, Past):
             raise NothingToShow(f"{self.path} holds one moment", hint="growth needs a capture: heaptide run -- COMMAND")
         return self._source.histories(ids, group, count, at)
+
+    def survivors(self, at: "str | int | Snapshot" = "end") -> Survivors:
+        """What was in use by when it was allocated, as last read up to a moment. No symbol is looked up.
+
+        Raises:
+            UsageError: as `at`.
+            NothingToShow: nothing was read up to then (a short run), or the file does not tell ages.
+        """
+        moment = self.moment(at)
+        found = None
+        if isinstance(self._source, Registry):
+            found = self._source.survivors(self._index[moment.number])
+        if found is None:
+            raise NothingToShow(
+                f"{self.path} does not tell up to #{moment.number} when that which is in use was allocated",
+                hint="a capture does, from its first second on",
+            )
+        return found
+
+    def born(
+        self,
+        after: "str | int | Snapshot",
+        until: "str | int | Snapshot",
+        at: "str | int | Snapshot" = "end",
+    ) -> Profile:
+        """What was allocated after one moment and until another, and is in use at a third: `inuse_space`,
+        `inuse_objects`, estimates in every mode. `start` as the first moment means from the beginning.
+
+        Raises as `survivors`.
+        """
+        first, last = self.moment(after), self.moment(until)
+        low = 0 if first.number == self.snapshots[0].number else first.number
+        found = self.survivors(at).born_between(low, last.number)
+        assert isinstance(self._source, Registry)  # survivors() asked it
+        return self._source.survivors_profile(found, self._index[self.moment(at).number])
 
     def moment(self, moment: "str | int | Snapshot") -> Snapshot:
         """The snapshot that a moment means. Raises as `at`."""

@@ -34,13 +34,26 @@ def moment(snapshot: Snapshot) -> str:
     return f"#{snapshot.number} {clock:%Y-%m-%d %H:%M:%S} {units.offset(snapshot.offset_s)} ({snapshot.kind})"
 
 
-def heading(series: Series, value: str, at: Snapshot, base: str | None = None, *, mapped: bool = False) -> list[str]:
-    """What a table shows: the file and the value, then the moment and, in a difference, what was subtracted."""
+def heading(
+    series: Series,
+    value: str,
+    at: Snapshot,
+    base: str | None = None,
+    *,
+    mapped: bool = False,
+    remark: str | None = None,
+) -> list[str]:
+    """What a table shows: the file and the value, then the moment and, in a difference, what was subtracted.
+
+    ``remark``: what else there is to say of the choice.
+    """
     what = (MAPPED_WORDS if mapped else VALUE_WORDS).get(value, value)
     lines = [f"{names.base_name(series.path)}: {what}"]
     when = [f"at {words}" for words in [moment(at)] if words]
     if base is not None:
         when.append(f"less {harmless(base)}")
+    if remark is not None:
+        when.append(harmless(remark))
     if series.live:
         when.append("the recording goes on")
     return [*lines, *([", ".join(when)] if when else [])]
