@@ -23,11 +23,14 @@ ALPHA = 2e-3
 """How improbable no growth must be before a site is accused ..."""
 ALPHA_KEPT = 1e-2
 """... and one of which nothing is freed: what is live there does not come and go."""
-KEPT = 0.02
-"""Freed in the last half less than this part of what is in use."""
+ALPHA_BOTH = 5e-4
+"""... and one whose age has surely grown, where load makes what is in use noisy."""
+ARRIVALS, LATE_SHARE, LATE_PART = 4, 0.35, 0.25
+"""Without that much proof, kept memory is accused that came in so many portions in the last half, was there so large a
+part of all growth after the start, and of all that is in use."""
 ALPHA_AGE = 1e-3
 """... and before its growth is taken for more than its load's, when load has risen ..."""
-ALPHA_SAME_LOAD = 0.05
+ALPHA_SAME_LOAD = 0.2
 """... and when it has not."""
 CANDIDATE = 0.025
 """The definition's bound: below it a site is looked at more closely."""
@@ -39,7 +42,9 @@ FALLEN = 0.2
 """What has once been given back from so high, as a part of the present level, may be given back again."""
 BOUNDED = 0.5
 """Probability of a bound that excuses."""
-LATE, GOES_ON_LATE = 0.35, 0.15
+EARLY_SHARE = 0.3
+"""Where less of the growth came in the last half, it runs out unless it surely goes on."""
+LATE, GOES_ON_LATE = 0.35, 0.02
 """Growth that surely goes on after this part of the run is not excused by what was before."""
 CONTAINER = 0.3
 """Less than this part of the growth comes from more blocks: the blocks grow."""
@@ -80,6 +85,12 @@ class Facts:
     """Range over the noise from bin to bin."""
     filled: Floats
     """Part of what is in use that came between the first twentieth of the run and its last third."""
+    share: Floats
+    """Of the growth since the first twentieth of the run, the part of the last half."""
+    part: Floats
+    """Of what is in use, the part that came in the last half."""
+    arrivals: npt.NDArray[np.int64]
+    """See `shape.arrivals`."""
     fallen: Floats
     """See `shape.fallen`."""
     louder: Flags
@@ -112,11 +123,15 @@ def _facts(histories: Histories, times: Floats, features: Features) -> Facts:
     claimed = np.maximum(features.half.rate * length / 2, 1e-9)
     p = _evidence(features.half, features.main, features.before)
     top = np.maximum(later.max(axis=1), 1e-300)
+    risen = means[:, -1] - means[:, bins // 2]
+    grown = np.maximum(later[:, -1] - later[:, 0], 1e-9)
+    bounded = np.where(late < GOES_ON_LATE, np.minimum(late, bent.bounded), bent.bounded)
+    bounded = np.where((late >= GOES_ON_LATE) & (risen < EARLY_SHARE * grown), 1.0, bounded)
     return Facts(
         p=p,
         p_age=_age_evidence(histories, times, features, p),
         record=shape.record(means, noise) / claimed,
-        bounded=np.where(late < GOES_ON_LATE, np.minimum(late, bent.bounded), bent.bounded),
+        bounded=bounded,
         bound=bent.bound,
         container=_is_container(histories, features),
         replaced=_replaced(histories, features),
@@ -124,6 +139,9 @@ def _facts(histories: Histories, times: Floats, features: Features) -> Facts:
         swing=reach / top,
         rough=reach / np.maximum(noise, 1e-9 * top),
         filled=(later[:, 2 * bins // 3] - later[:, 0]) / top,
+        share=risen / grown,
+        part=risen / top,
+        arrivals=shape.arrivals(means),
         fallen=shape.fallen(later),
         louder=np.array(
             [
@@ -221,6 +239,10 @@ def _judgement(
             "fallen": float(facts.fallen[row]),
             "louder": float(facts.louder[row]),
             "container": float(facts.container[row]),
+            "kept_all": float(features.kept[row]),
+            "share": float(facts.share[row]),
+            "part": float(facts.part[row]),
+            "arrivals": float(facts.arrivals[row]),
             "low": float(features.low[row] > 0),
             "goes_on": float(features.half.rate[row] / max(abs(features.before.rate[row]), 1e-300)),
             "overdue": float(jumps.overdue),
@@ -243,14 +265,22 @@ def _verdict(features: Features, facts: Facts, jumps: Jumps, row: int, setting: 
     low, high = float(features.low[row]), float(features.high[row])
     if jumps.index and jumps.kept:
         return "growing", 0.95, jumps.why
-    alpha = ALPHA_KEPT if facts.replaced[row] < KEPT else ALPHA
-    if low > 0 and facts.p[row] < alpha and high > setting.min_rate:
+    if low > 0 and high > setting.min_rate and _is_proved(features, facts, row):
         excuse = _excuse(facts, jumps, row)
         if excuse is None:
             replaced = facts.replaced[row] > 1 or facts.container[row]
             return ("growing" if replaced else "leak"), 0.95, "its last half grew"
         return excuse
     return _quiet(features, facts, row, setting)
+
+
+def _is_proved(features: Features, facts: Facts, row: int) -> bool:
+    """Whether growth is sure enough to be accused."""
+    if not features.kept[row]:
+        both = facts.p[row] < CANDIDATE and facts.p_age[row] < ALPHA_BOTH
+        return bool(facts.p[row] < ALPHA or both)
+    portions = facts.arrivals[row] >= ARRIVALS and facts.share[row] >= LATE_SHARE and facts.part[row] >= LATE_PART
+    return bool(facts.p[row] < ALPHA_KEPT or portions)
 
 
 def _excuse(facts: Facts, jumps: Jumps, row: int) -> tuple[Verdict, float, str] | None:
@@ -272,7 +302,7 @@ def _quiet(features: Features, facts: Facts, row: int, setting: Setting) -> tupl
         return "unsure", 0.3, "it may grow, but that is not certain"
     if facts.returns[row] >= 2 and facts.swing[row] > SWING and facts.rough[row] > ROUGH:
         return "cyclic", 0.01, f"it came back to its trough {facts.returns[row]} times"
-    if facts.filled[row] > 0.3 and facts.rough[row] > ROUGH:
+    if facts.filled[row] > 0.3 and facts.rough[row] > ROUGH and (facts.p[row] > 0.1 or facts.bounded[row] > BOUNDED):
         return "filling", 0.02, "it grew earlier"
     if features.high[row] < setting.floor:
         return "steady", 0.01, "no growth that matters"

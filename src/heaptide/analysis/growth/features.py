@@ -16,8 +16,6 @@ Floats = npt.NDArray[np.float64]
 
 WARM_UP = 0.2
 """The first part of a run says nothing of its steady state."""
-SLICES = 12
-"""The run in equal parts, over whose means peaks are compared."""
 _WALK_LOSS = 1.05
 """Variance of the estimated drift of a random walk over that of the best one: between the ends' difference, 1, and
 ordinary least squares, 6/5."""
@@ -43,8 +41,8 @@ class Features:
     """95 % interval of `half`, with the sampling error's own skewness."""
     quantum: Floats
     """The grain of the series: the mean weight of a sample, or the mean size of a block."""
-    slices: Floats
-    """Means over the `SLICES` parts of the run."""
+    kept: npt.NDArray[np.bool_]
+    """Of what was allocated in the last half next to nothing was freed: what is live there does not come and go."""
     series: Floats
     """In use at each snapshot, single spikes taken out."""
 
@@ -62,7 +60,8 @@ def measure(histories: Histories, times: Floats, sampled: bool) -> Features:
     begin, end = float(times[0]), float(times[-1])
     length = end - begin
     half = _fit(series, times, begin + length / 2, end, quantum)
-    low, high = interval(half, grain_variance(histories, times, quantum, sampled), length / 2)
+    kept = is_kept(histories, times)
+    low, high = interval(half, grain_variance(histories, times, quantum, sampled), kept, length / 2)
     return Features(
         half=half,
         main=_fit(series, times, begin + WARM_UP * length, end, quantum),
@@ -71,7 +70,7 @@ def measure(histories: Histories, times: Floats, sampled: bool) -> Features:
         low=low,
         high=high,
         quantum=quantum,
-        slices=series @ bin_means(times, begin, end, SLICES),
+        kept=kept,
         series=series,
     )
 
@@ -96,6 +95,15 @@ def grain(histories: Histories, sampled: bool) -> Floats:
     return result
 
 
+def is_kept(histories: Histories, times: Floats) -> npt.NDArray[np.bool_]:
+    """See `Features.kept`."""
+    middle = int(np.searchsorted(times, (times[0] + times[-1]) / 2))
+    allocated = histories.alloc_bytes[:, -1] - histories.alloc_bytes[:, middle]
+    freed = histories.free_bytes[:, -1] - histories.free_bytes[:, middle]
+    result: npt.NDArray[np.bool_] = (allocated > 0) & (freed < _ALONE * allocated)
+    return result
+
+
 def grain_variance(histories: Histories, times: Floats, quantum: Floats, sampled: bool) -> Floats:
     """Variance of what is kept, for each byte of it, as a random walk over the last half: bytes.
 
@@ -105,17 +113,16 @@ def grain_variance(histories: Histories, times: Floats, quantum: Floats, sampled
     if sampled:
         return quantum
     last = times >= (times[0] + times[-1]) / 2
-    kept, freed = histories.alloc_bytes[:, last], histories.free_bytes[:, last]
-    gaps, steps = np.diff(times[last]), np.diff(kept, axis=1)
-    total = kept[:, -1] - kept[:, 0]
+    came = histories.alloc_bytes[:, last]
+    gaps, steps = np.diff(times[last]), np.diff(came, axis=1)
+    total = came[:, -1] - came[:, 0]
     excess = steps - (total / gaps.sum())[:, None] * gaps
     variance = np.square(excess).sum(axis=1) * len(gaps) / max(len(gaps) - 1, 1)
-    alone = (total > 0) & (freed[:, -1] - freed[:, 0] < _ALONE * total)
-    result: Floats = np.divide(variance, total, out=np.zeros(len(total)), where=alone)
+    result: Floats = np.divide(variance, total, out=np.zeros(len(total)), where=is_kept(histories, times))
     return result
 
 
-def interval(fitted: trend.Trend, grains: Floats, length: float) -> tuple[Floats, Floats]:
+def interval(fitted: trend.Trend, grains: Floats, kept: npt.NDArray[np.bool_], length: float) -> tuple[Floats, Floats]:
     """The 95 % interval of a rate, the part of the variance that is proportional to the rate taken at its ends.
 
     What is kept arrives in grains: at the rate r over a time T the variance of the estimated rate is at least r g / T

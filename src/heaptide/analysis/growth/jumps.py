@@ -31,7 +31,7 @@ _WARM = 0.25
 """Steps in the first part of a run are its start."""
 _PART = 0.25
 """A step is at least this part of what the site held before it ..."""
-_PART_OF_GROWTH = 0.5
+_PART_OF_GROWTH = 0.3
 """... and this part of how much it had grown until then: what a pool adds in the end is less."""
 _EXPLAINED = 0.7
 """Steps that make up so much of the growth are the growth."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+_NOTICEABLE = 0.05
 _GIVEN_BACK = 0.7
 _LOAD_KNOTS = 25
 _HIGH, _LOW = 0.6, 0.25
@@ -51,6 +52,14 @@ def returns(means: Floats) -> Ints:
     return count
 
 
+def arrivals(means: Floats) -> Ints:
+    """In how many of the last half's bins a row rose by a noticeable part of what it rose there in all."""
+    half = means[:, means.shape[1] // 2 :]
+    rise = half[:, -1:] - half[:, :1]
+    result: Ints = ((np.diff(half, axis=1) > _NOTICEABLE * rise) & (rise > 0)).sum(axis=1)
+    return result
+
+
 def fallen(means: Floats) -> Floats:
     """The highest level, as a part of the last, from which a row came down by most of it; 0 where it never did."""
     peak = np.maximum.accumulate(means, axis=1)
@@ -72,7 +81,8 @@ def ages(times: Floats, allocated: Floats, in_use: Floats) -> Floats:
     knots = np.linspace(times[0], times[-1], _LOAD_KNOTS)
     smooth = np.interp(knots, times, allocated)
     rising = smooth + np.arange(_LOAD_KNOTS) * max(float(smooth[-1]), 1.0) * 1e-12
-    return times - np.interp(np.interp(times, knots, smooth) - in_use, rising, knots)
+    result: Floats = times - np.interp(np.interp(times, knots, smooth) - in_use, rising, knots)
+    return result
 
 
 def load_rose(times: Floats, allocated: Floats, in_use: Floats) -> bool:
