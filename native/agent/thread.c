@@ -59,13 +59,18 @@ bool ht_threads_init(void) {
     return have_key;
 }
 
+// In sampled mode there is nothing to forget, and no page to touch for it.
+static void forget_stack(struct ht_thread *t) {
+    if (t->memo.count) t->memo.count = 0;
+}
+
 void ht_threads_after_fork(void) {
     if (ht_tls.thread) {
         ht_tls.thread->books = NULL;
         ht_tls.thread->capturing = false;
         ht_tls.thread->judging = 0;
         ht_tls.thread->reserved.bytes = 0;
-        ht_tls.thread->memo.count = 0; // its ids were the parent's
+        forget_stack(ht_tls.thread); // its ids were the parent's
     }
 }
 
@@ -80,7 +85,7 @@ static HT_COLD struct ht_thread *make_thread(void) {
     t->capturing = false;
     t->judging = 0;
     t->reserved.bytes = 0;
-    t->memo.count = 0;
+    forget_stack(t);
     ht_tls.thread = t;
     if (have_key) pthread_setspecific(key, t); // may allocate: by now this thread has its state
     return t;
@@ -94,7 +99,7 @@ HT_COLD struct ht_thread *ht_thread_join(struct ht_books *b) {
     t->operation_sp = 0;
     t->sample_left = b->header->sample_slots ? -1 : INT64_MAX;
     t->sample_interval = 0;
-    t->memo.count = 0; // ids belong to books
+    forget_stack(t); // ids belong to books
     t->books = b;
     return t;
 }

@@ -11,10 +11,10 @@ struct ht_unwind_scratch { // lent by the thread: stacks may be as small as MINS
     struct ht_cfi_scratch cfi;
     struct ht_cfi_frame frame;
     struct ht_registers registers;
-    uint64_t pcs[HT_MAX_DEPTH];
     unsigned depth;
-    uint16_t flags;   // enum ht_stack_flag
-    unsigned guesses; // frame-pointer steps
+    uint16_t flags;             // enum ht_stack_flag
+    unsigned guesses;           // frame-pointer steps
+    uint64_t pcs[HT_MAX_DEPTH]; // last: of a thread of shallow stacks no page but the first is touched
 };
 
 bool ht_unwind_init(void); // maps the cache; false: no memory
