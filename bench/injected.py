@@ -43,7 +43,7 @@ class Answer:
 class Injected:
     """`heaptide-record --serve --clock-fd N`, one program under it, and both ends of what they are driven by."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self._control, control = socket.socketpair()
         self._clock, clock = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -58,6 +58,7 @@ class Injected:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 pass_fds=ends,
+                env={**os.environ, **(env or {})},
             )
         assert self._recorder.stdout is not None
         with self._recorder.stdout as said:
@@ -73,6 +74,11 @@ class Injected:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+    @property
+    def recorder_pid(self) -> int:
+        """The recorder's process."""
+        return self._recorder.pid
 
     def forward(self, seconds: float, *, wall_jump_s: float = 0.0) -> Answer:
         """Put both clocks forward, and set the wall clock by `wall_jump_s` besides; returns when all is done."""
