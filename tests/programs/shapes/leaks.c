@@ -154,6 +154,18 @@ static void leak_late_start(void) {
     report_truth();
 }
 
+// A machine that sleeps now and then, for much longer than between two snapshots: rates are of its waking time.
+SHAPE_SITE(poll_sensor)
+static void leak_asleep(void) {
+    double bytes = log_uniform(3e6, 3e7), sleeps = log_uniform(1, 10);
+    struct crowd *crowd = leaking(CROWD_OF(poll_sensor, log_uniform(256, 2560)), bytes);
+    for (; going(); pass()) {
+        keep_step(crowd, bytes, world.load);
+        if (chance(sleeps * share())) world.asleep_s = world.step_s * log_uniform(30, 300);
+    }
+    report_truth();
+}
+
 // Objects of a pool are forgotten: what the allocator sees is chunk after chunk.
 SHAPE_SITE(pool_refill)
 static void leak_pool(void) {
@@ -204,6 +216,7 @@ const struct family LEAKS[] = {
     {.name = "leak-load-doubles", .leaks = true, .run = leak_load_doubles},
     {.name = "leak-daily", .leaks = true, .run = leak_daily},
     {.name = "leak-late-start", .leaks = true, .run = leak_late_start},
+    {.name = "leak-asleep", .leaks = true, .run = leak_asleep},
     {.name = "leak-pool", .leaks = true, .run = leak_pool},
     {.name = "leak-spread", .leaks = true, .run = leak_spread},
     {.name = NULL},

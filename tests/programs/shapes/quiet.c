@@ -132,6 +132,7 @@ static void flat_clock_jumps(void) {
     for (; going(); pass()) {
         traffic_step(&devices, world.load);
         if (chance(3 * share())) world.wall_jump_s = uniform(-1, 1) * log_uniform(600, 36000);
+        if (chance(3 * share())) world.asleep_s = world.step_s * log_uniform(30, 300);
     }
     report_truth();
 }

@@ -2,7 +2,7 @@
 // shape.h: what the families of shapes are made of. A shape is a way in which a program's memory moves over hours,
 // with a known answer: which function's memory grows for good, and how fast.
 //
-//   shapes FAMILY SEED [KEPT [HASTE]]   drives the recorder's clock through $CLOCK_FD (recorder/clock.h), and prints its
+//   shapes FAMILY SEED [KEPT [HASTE]]   drives the recorder's clock by $CLOCK_FD (recorder/clock.h), and prints its
 //                                       truth as one line
 //   shapes                              names the families: NAME leaks|flat
 //
@@ -78,6 +78,7 @@ struct world {
     double haste;                    // turnover of the background, times this
     double (*tide)(double progress); // how the load moves over the run; NULL: it does not
     double wall_jump_s;              // set the wall clock at the next pass()
+    double asleep_s;                 // the machine sleeps so long in the next pass()
     double load;                     // mean 1 once warm, but for the tide
 };
 extern struct world world;

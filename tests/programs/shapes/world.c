@@ -240,7 +240,7 @@ double share(void) { return world.step_s / world.duration_s; }
 double per_hour(double bytes_in_all) { return bytes_in_all * 3600 / world.duration_s; }
 
 static void forward_clock(void) {
-    struct clock_request request = {.forward_ns = (uint64_t)(world.step_s * 1e9),
+    struct clock_request request = {.forward_ns = (uint64_t)((world.step_s + world.asleep_s) * 1e9),
                                     .realtime_jump_ns = (int64_t)(world.wall_jump_s * 1e9)};
     struct clock_answer answer;
     if (driver_fd < 0) return; // without a recorder: as fast as it goes
@@ -263,7 +263,7 @@ void pass(void) {
     for (unsigned i = 0; i < 2 && background[i].crowd; i++)
         traffic_step(&background[i], world.traffic * world.load / (world.tide ? world.tide(progress()) : 1));
     forward_clock();
-    world.wall_jump_s = 0;
+    world.wall_jump_s = world.asleep_s = 0;
     world.now_s += world.step_s;
     note_curves(before);
     draw_load();
