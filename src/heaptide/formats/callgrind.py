@@ -8,6 +8,7 @@ is not known: it stands as 1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,8 +25,10 @@ def dump(columns: Columns) -> bytes:
     """Write every sample type of a profile. Rows without any value are left out."""
     total = columns.values.sum(axis=1)
     lines = ["# callgrind format", "version: 1", "creator: heaptide", *_about(columns), "positions: line"]
-    lines += [f"event: {kind.type} : {kind.type} ({kind.unit})" for kind in columns.sample_types]
-    lines += [f"events: {' '.join(kind.type for kind in columns.sample_types)}", f"summary: {_numbers(total)}", ""]
+    events = [_event(kind.type, number) for number, kind in enumerate(columns.sample_types)]
+    for event, kind in zip(events, columns.sample_types, strict=True):
+        lines.append(f"event: {event} : {_one_line(kind.type)} ({_one_line(kind.unit)})")
+    lines += [f"events: {' '.join(events)}", f"summary: {_numbers(total)}", ""]
     costs = _Costs(columns)
     names = _Names()
     for function in costs.functions():
@@ -120,6 +123,11 @@ class _Names:
             return f"({number})"
         self._known[kind, clean] = number = len(self._known) + 1
         return f"({number}) {clean}"
+
+
+def _event(name: str, number: int) -> str:
+    """A name that the format allows: one word of letters and digits."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII) or f"event{number}"
 
 
 def _one_line(text: str) -> str:

@@ -24,16 +24,15 @@ _UNITS = {
 }
 
 
-def dump(columns: Columns, name: str) -> bytes:
-    """Write every sample type of a profile; ``name`` is the title."""
+def dump(columns: Columns, value: int, name: str) -> bytes:
+    """Write every sample type of a profile; number ``value`` is shown first. ``name`` is the title."""
     frames, stacks = _frames(columns)
-    default = columns.default_sample_type or columns.sample_types[-1].type
     document = {
         "$schema": _SCHEMA,
         "shared": {"frames": frames},
         "profiles": [_profile(columns, number, stacks) for number in range(len(columns.sample_types))],
-        "name": name,
-        "activeProfileIndex": [kind.type for kind in columns.sample_types].index(default),
+        "name": _text(name),
+        "activeProfileIndex": value,
         "exporter": "heaptide",
     }
     return json.dumps(document, separators=(",", ":"), ensure_ascii=True).encode()
@@ -44,7 +43,7 @@ def _profile(columns: Columns, number: int, stacks: list[list[int]]) -> dict[str
     rows = [(stack, value) for stack, value in zip(stacks, columns.values[number].tolist(), strict=True) if value > 0]
     return {
         "type": "sampled",
-        "name": kind.type,
+        "name": _text(kind.type),
         "unit": _UNITS.get(kind.unit, "none"),
         "startValue": 0,
         "endValue": sum(value for _, value in rows),

@@ -133,7 +133,7 @@ TARGETS: dict[str, Target] = {
             (".json",),
             True,
             False,
-            lambda columns, _v, title: speedscope.dump(columns, title),
+            speedscope.dump,
             _not_in_speedscope,
         ),
     )
