@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from heaptide.analysis.choose import chosen
 from heaptide.analysis.filters import ByName, prune, prune_from, show_from
 from heaptide.model.columns import Columns
-from tests.builders.columns import some_columns, stacks_of
 from tests.builders.profiles import a_profile
+from tests.builders.some_columns import some_columns, stacks_of
 
 
 def columns(*stacks: str) -> Columns:

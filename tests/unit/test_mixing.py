@@ -15,7 +15,7 @@ from heaptide._errors import UsageError
 from heaptide.analysis import tags
 from heaptide.analysis.mixing import marked_as_base, merged, normalised, scaled
 from heaptide.model.columns import Columns, ValueType
-from tests.builders.columns import some_columns, stacks_of
+from tests.builders.some_columns import some_columns, stacks_of
 
 
 def less(new: Columns, old: Columns) -> dict[str, tuple[int, ...]]:

@@ -15,7 +15,7 @@ from heaptide.model.columns import Columns
 from heaptide.render import units
 from heaptide.render.pprof_names import printable
 from heaptide.render.tag_boxes import tag_boxes
-from tests.builders.columns import some_columns, stacks_of
+from tests.builders.some_columns import some_columns, stacks_of
 
 KB = 1024
 
