@@ -55,6 +55,7 @@ AGENT = Part(
         "-fno-semantic-interposition",
         "-fexceptions",  # C++ exceptions pass through new
         "-fasynchronous-unwind-tables",
+        "-fno-tree-vectorize",  # a vector load of two words just stored one by one waits for both to reach the cache
         "-fno-builtin-malloc",  # or gcc turns our calloc into a call of itself
         "-fno-builtin-calloc",
         "-fno-builtin-realloc",

@@ -91,9 +91,13 @@ static inline void ht_cpu_relax(void) {
 
 // The usable size of a block of the C library's allocator, read from the block's head. The caller has checked that it is
 // there. glibc: the word before the block is the chunk's size and three flags; a mapped chunk has two words of head.
+static inline size_t ht_sys_block_head(const void *block) { return ((const size_t *)block)[-1]; }
+enum { HT_SYS_HEAD_MAPPING_BIT = 1 };
+static inline bool ht_sys_head_is_mapping(size_t head) { return head >> HT_SYS_HEAD_MAPPING_BIT & 1; }
+static inline size_t ht_sys_head_usable(size_t head) { return (head & ~(size_t)7) - sizeof(size_t); } // not of a mapping
 static inline size_t ht_sys_usable_size(const void *block) {
-    size_t head = ((const size_t *)block)[-1];
-    return (head & ~(size_t)7) - (head & 2 ? 2 : 1) * sizeof(size_t);
+    size_t head = ht_sys_block_head(block);
+    return ht_sys_head_usable(head) - (ht_sys_head_is_mapping(head) ? sizeof(size_t) : 0);
 }
 
 // ---- Unwinding: the registers of the architecture, by their DWARF numbers -------------------------------------------
@@ -119,6 +123,12 @@ struct ht_caller {
         const uint64_t *frame_ = __builtin_frame_address(0);                                                           \
         (struct ht_caller){.pc = frame_[1], .sp = (uint64_t)(frame_ + 2), .bp = frame_[0]};                            \
     })
+
+static inline uint64_t ht_sys_stack_pointer(void) {
+    uint64_t sp;
+    __asm__("movq %%rsp, %0" : "=r"(sp));
+    return sp;
+}
 
 // The registers that a callee preserves, the stack pointer and a pc, as they are where this is expanded.
 #define HT_HERE(registers)                                                                                             \

@@ -39,6 +39,10 @@ static inline bool ht_books_armed(const struct ht_books *b) {
     return ht_likely(word == HT_AS_STARTED) ? !b->starts_disarmed : word == HT_ARMED;
 }
 
+static inline bool ht_books_armed_as_started(const struct ht_books *b) {
+    return ht_likely(__atomic_load_n(&b->control->armed, __ATOMIC_RELAXED) == HT_AS_STARTED);
+}
+
 struct ht_books_plan {
     enum ht_mode mode;
     uint32_t flags;    // enum ht_header_flag

@@ -8,6 +8,7 @@
 #include "thin.h"
 
 uint8_t ht_filter[1 << HT_FILTER_BITS];
+uint64_t ht_filter_factor = 0x9e3779b97f4a7c15ull;
 size_t ht_live_least_request;
 static bool exact;
 
@@ -170,7 +171,9 @@ static enum ht_taken sample_take(uint64_t address, struct ht_block *ret) {
 
 void ht_live_arm(void) {
     static bool done;
-    if (exact && !__atomic_exchange_n(&done, true, __ATOMIC_RELAXED)) memset(ht_filter, FILTER_FULL, sizeof ht_filter);
+    if (!exact || __atomic_exchange_n(&done, true, __ATOMIC_RELAXED)) return;
+    ht_filter[0] = FILTER_FULL;
+    __atomic_store_n(&ht_filter_factor, 0, __ATOMIC_RELEASE);
 }
 
 bool ht_live_init(enum ht_mode mode, bool armed, uint64_t map_limit) {
@@ -194,6 +197,8 @@ void ht_live_forget(void) {
     if (odd.keys) ht_table_empty(&odd);
     if (ht_live_samples.keys) ht_table_empty(&ht_live_samples);
 }
+
+bool ht_live_is_plain(void) { return exact && !ht_page_map.wide && ht_page_map.size_in_head; }
 
 bool ht_live_put(const void *block, const struct ht_block *what) {
     uint64_t address = (uint64_t)(uintptr_t)block;

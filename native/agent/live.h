@@ -8,12 +8,14 @@
 #include "../sys.h"
 #include "table.h"
 
-// filter[hash of an address]: 0: no such block is recorded. Counts sampled blocks (saturating); all ones in exact mode.
+// filter[hash of an address]: 0: no such block is recorded. Counts sampled blocks (saturating). In exact mode each address hashes
+// to the first byte, which is set: frees then touch one line of it instead of all.
 enum { HT_FILTER_BITS = 16 };
 extern uint8_t ht_filter[1 << HT_FILTER_BITS] __attribute__((visibility("hidden")));
+extern uint64_t ht_filter_factor __attribute__((visibility("hidden")));
 
 static inline uint8_t *ht_filter_of(const void *block) {
-    return &ht_filter[(uint64_t)(uintptr_t)block * 0x9e3779b97f4a7c15ull >> (64 - HT_FILTER_BITS)];
+    return &ht_filter[(uint64_t)(uintptr_t)block * ht_filter_factor >> (64 - HT_FILTER_BITS)];
 }
 
 // Sets up for `mode`; again in a fork child, with nothing in it. `armed`: exact mode's filter sends each free by us from now on,
@@ -29,6 +31,9 @@ extern size_t ht_live_least_request;
 bool ht_live_put(const void *block, const struct ht_block *what); // not there yet; false: it cannot be kept
 // Forgets a block that the caller owns. HT_TAKEN_BY_HOLDER: thin.c has it and will count its free.
 enum ht_taken ht_live_take(const void *block, struct ht_block *ret);
+
+// Exact mode over blocks whose sizes stand in their heads, kept in the narrow map: what exact.h is written for.
+bool ht_live_is_plain(void);
 
 // ---- For thin.c ---------------------------------------------------------------------------------------------------------
 

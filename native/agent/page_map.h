@@ -29,10 +29,10 @@ struct ht_page_map {
 };
 extern struct ht_page_map ht_page_map __attribute__((visibility("hidden")));
 
-// The 32-bit entry of a block; NULL: no leaf there yet, or the entries are wide.
+// The 32-bit entry of a block; NULL: no leaf there yet. Not for the wide map.
 static inline uint32_t *ht_map_entry(const void *block) {
     uint64_t address = (uint64_t)(uintptr_t)block, index = address >> HT_LEAF_BITS;
-    if (ht_unlikely(ht_page_map.wide || index >> HT_ROOT_BITS)) return NULL;
+    if (ht_unlikely(index >> HT_ROOT_BITS)) return NULL;
     uint32_t *leaf = __atomic_load_n((uint32_t **)&ht_page_map.root[index], __ATOMIC_ACQUIRE);
     return leaf ? leaf + ((address & ((1ull << HT_LEAF_BITS) - 1)) >> 5) : NULL;
 }

@@ -148,13 +148,19 @@ static uint32_t sample_live(struct ht_books *b, struct ht_thread *t, const void 
     return slot;
 }
 
-static void record_exact(struct ht_books *b, const void *block, size_t size, const struct ht_caller *caller) {
+void ht_record_captured(struct ht_books *b, const void *block, size_t size, uint32_t id) {
     struct ht_thread *t = ht_thread_now(b);
-    struct ht_block what = {.bytes = size, .objects = 1, .id = ht_stacks_capture(b, t, caller)};
-    if (t && t->sample_left >= 0 && ht_exact_alloc(b, t, block, size, what.id)) return;
-    if (t && b->header->sample_slots) what.slot = sample_live(b, t, block, size, what.id);
+    struct ht_block what = {.bytes = size, .objects = 1, .id = id};
+    if (t && b->header->sample_slots) what.slot = sample_live(b, t, block, size, id);
     record(b, t, block, &what);
     ht_tls.left = 0;
+}
+
+static void record_exact(struct ht_books *b, const void *block, size_t size, const struct ht_caller *caller) {
+    struct ht_thread *t = ht_thread_now(b);
+    uint32_t id = ht_stacks_capture(b, t, caller);
+    if (!ht_exact_ready(t, b) || !ht_exact_alloc(b, t, block, size, id, ht_exact_counters(b, t, id)))
+        ht_record_captured(b, block, size, id);
 }
 
 // ---- Mappings: all of them, in either mode ------------------------------------------------------------------------------

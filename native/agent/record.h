@@ -9,6 +9,8 @@
 
 // `block` was allocated for a request of `size` bytes by `caller`. NULL is ignored.
 void ht_record_alloc(const void *block, size_t size, const struct ht_caller *caller);
+// The same in exact mode where the stack is known already.
+void ht_record_captured(struct ht_books *b, const void *block, size_t size, uint32_t id);
 // `block` is about to be freed.
 void ht_record_free(const void *block);
 
@@ -24,32 +26,6 @@ void ht_record_mapping(struct ht_books *b, uint32_t id, uint64_t bytes, bool is_
 // After each operation that was counted in exact mode: HEAPPROFILE decides whether to dump. NULL: nobody asks.
 typedef void ht_record_listener(uint64_t allocated, uint64_t freed);
 extern ht_record_listener *ht_record_listen __attribute__((visibility("hidden")));
-
-// The same two, with exact mode's usual case in line: for malloc and free alone.
-static inline void ht_record_alloc_inline(const void *block, size_t size, const struct ht_caller *caller) {
-    struct ht_books *b = ht_books_now();
-    struct ht_thread *t = ht_tls.thread;
-    if (ht_likely(b && t && t->books == b && b->mode == HT_MODE_EXACT && block && !t->capturing && ht_books_armed(b))) {
-        uint32_t id = ht_memo_known(&t->memo, caller);
-        if (ht_unlikely(!id)) id = ht_stacks_capture(b, t, caller);
-        if (ht_likely(ht_exact_alloc(b, t, block, size, id))) {
-            if (ht_unlikely(ht_record_listen != NULL)) ht_record_listen(size, 0);
-            return;
-        }
-    }
-    ht_record_alloc(block, size, caller);
-}
-
-static inline void ht_record_free_inline(const void *block) {
-    struct ht_books *b = ht_books_now();
-    struct ht_thread *t = ht_tls.thread;
-    size_t size;
-    if (ht_likely(b && t && t->books == b && b->mode == HT_MODE_EXACT && ht_exact_free(b, t, block, &size))) {
-        if (ht_unlikely(ht_record_listen != NULL)) ht_record_listen(0, size);
-        return;
-    }
-    ht_record_free(block);
-}
 
 // What the draws of this process begin with (HEAPTIDE_SEED, or random); before its first one.
 void ht_record_seed(uint64_t seed);

@@ -50,14 +50,17 @@ static inline uint64_t ht_rules_tag(uint64_t h) {
 
 HT_COLD rule_t ht_rules_find(uint64_t look, struct ht_unwind_scratch *s);
 
-// `look` lies inside the instruction meant: a return address less one, or an interrupted pc.
-static inline rule_t rule_for(uint64_t look, struct ht_unwind_scratch *s) {
+// Is there a rule for `look`, which lies inside the instruction meant: a return address less one, or an interrupted pc?
+static inline bool ht_rules_have(uint64_t look, rule_t *ret) {
     uint64_t h = ht_rules_hash(look);
     struct ht_cached_rule *c = &ht_rules[h >> (64 - HT_RULES_BITS)];
-    rule_t rule = __atomic_load_n(&c->rule, __ATOMIC_ACQUIRE);
-    if (ht_likely(__atomic_load_n(&c->pc, __ATOMIC_RELAXED) == look && rule >> 40 << 40 == ht_rules_tag(h)))
-        return rule;
-    return ht_rules_find(look, s);
+    *ret = __atomic_load_n(&c->rule, __ATOMIC_ACQUIRE);
+    return ht_likely(__atomic_load_n(&c->pc, __ATOMIC_RELAXED) == look && *ret >> 40 << 40 == ht_rules_tag(h));
+}
+
+static inline rule_t rule_for(uint64_t look, struct ht_unwind_scratch *s) {
+    rule_t rule;
+    return ht_rules_have(look, &rule) ? rule : ht_rules_find(look, s);
 }
 
 static inline uint64_t ht_load(uint64_t address) { return *(const uint64_t *)(uintptr_t)address; }

@@ -16,11 +16,48 @@ HT_EXPORT void *malloc(size_t size) {
     return ht_shim_malloc_slow(size);
 }
 
-HT_NOINLINE void *ht_shim_malloc_slow(size_t size) {
-    struct ht_caller caller = HT_CALLER();
-    ht_tls.entries++;
+// The caller's pc, sp and bp go by in registers: a struct would be written and read back at once, and sooner than the writes
+// are through. malloc_anyhow may be reached by a jump, when the frame that they were read from is no more.
+
+// The id of the caller's stack, if this is exact mode's usual case (exact.h); else 0.
+static inline uint32_t usual_stack(struct ht_books *b, struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t bp) {
+    if (ht_unlikely(!ht_exact_ready(t, b) || t->capturing || !ht_books_armed_as_started(b))) return 0;
+    uint32_t id = ht_memo_known(&t->memo, pc, sp, bp);
+    return id ? id : ht_stacks_capture_changed(b, t, pc, sp, bp);
+}
+
+static HT_NOINLINE void *malloc_anyhow(size_t size, uint64_t pc, uint64_t sp, uint64_t bp) {
+    struct ht_caller caller = {pc, sp, bp};
     void *block = ht_real.malloc(ht_shim_ask(size));
-    if (!ht_shim_forwards(size)) ht_record_alloc_inline(block, size, &caller);
+    ht_shim_allocated(block, size, &caller);
+    return block;
+}
+
+static HT_COLD void allocated_unusually(struct ht_books *b, void *block, size_t size, uint32_t id,
+                                        const uint64_t *frame) {
+    struct ht_caller caller = {frame[1], (uint64_t)(frame + 2), frame[0]};
+    if (ht_books_now() != b) // a signal handler has forked, and this is the child
+        ht_record_alloc(block, size, &caller);
+    else
+        ht_record_captured(b, block, size, id);
+}
+
+// The stack is found first, so that its counter is on its way while the allocator works.
+HT_NOINLINE void *ht_shim_malloc_slow(size_t size) {
+    const uint64_t *frame = __builtin_frame_address(0);
+    uint64_t pc = frame[1], sp = (uint64_t)(frame + 2), bp = frame[0];
+    struct ht_books *b = ht_books_now();
+    struct ht_thread *t = ht_tls.thread;
+    ht_tls.entries++;
+    uint32_t id = usual_stack(b, t, pc, sp, bp);
+    if (ht_unlikely(!id)) return malloc_anyhow(size, pc, sp, bp);
+    struct ht_counter *counters = ht_exact_counters(b, t, id);
+    ht_exact_expect(b, counters);
+    void *block = ht_real.malloc(size);
+    if (ht_unlikely(!block)) return NULL;
+    if (ht_unlikely(ht_books_now() != b || !ht_exact_alloc(b, t, block, size, id, counters)))
+        allocated_unusually(b, block, size, id, frame);
+    if (ht_unlikely(ht_record_listen != NULL)) ht_record_listen(size, 0);
     return block;
 }
 
@@ -29,9 +66,23 @@ HT_EXPORT void free(void *block) {
     ht_shim_free_slow(block);
 }
 
-HT_NOINLINE void ht_shim_free_slow(void *block) {
+static HT_NOINLINE void free_anyhow(void *block) {
     if (ht_is_bootstrap(block)) return;
-    ht_record_free_inline(block);
+    ht_record_free(block);
+    ht_real.free(block);
+}
+
+static HT_NOINLINE void free_and_tell(void *block, size_t size) {
+    ht_record_listen(0, size);
+    ht_real.free(block);
+}
+
+HT_NOINLINE void ht_shim_free_slow(void *block) {
+    struct ht_books *b = ht_books_now();
+    struct ht_thread *t = ht_tls.thread;
+    size_t size;
+    if (ht_unlikely(!ht_exact_ready(t, b) || !ht_exact_free(b, t, block, &size))) return free_anyhow(block);
+    if (ht_unlikely(ht_record_listen != NULL)) return free_and_tell(block, size);
     ht_real.free(block);
 }
 

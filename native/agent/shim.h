@@ -10,8 +10,9 @@
 
 // The fast path's question, and its whole cost: does this allocation reach no sampling point?
 static inline bool ht_shim_forwards(size_t size) {
-    if (ht_unlikely(size >= ht_tls.left)) return false;
-    ht_tls.left -= size + 1;
+    size_t left; // size + 1 is 0 for the largest size, which nobody gets
+    if (ht_unlikely(__builtin_sub_overflow(ht_tls.left, size + 1, &left))) return false;
+    ht_tls.left = left;
     return true;
 }
 

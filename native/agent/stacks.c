@@ -25,6 +25,7 @@ struct level {
 };
 static struct level levels[LEVELS];
 static uint32_t level_count;
+static struct level *newest;
 static ht_turn adding_level, new_chunk_busy; // for the latter see take_room
 
 static bool add_level(void) {
@@ -40,6 +41,7 @@ static bool add_level(void) {
     l->used = 0;
     if (l->entries) {
         ht_memory_used(HT_MEMORY_STACKS, (int64_t)(size * sizeof(struct entry)));
+        __atomic_store_n(&newest, l, __ATOMIC_RELEASE);
         __atomic_store_n(&level_count, level_count + 1, __ATOMIC_RELEASE);
     }
     ht_turn_end(&adding_level);
@@ -60,9 +62,14 @@ bool ht_stacks_init(void) {
     return level_count || add_level();
 }
 
+// Where the search for a stack begins: its hash's upper bits are the good ones.
+static inline struct entry *entry_of(const struct level *l, struct ht_stack_hash h, uint64_t probe) {
+    return &l->entries[((h.a >> 40) + probe) & l->mask];
+}
+
 static uint32_t find_in(const struct level *l, struct ht_stack_hash h) {
     for (uint64_t i = 0; i < PROBES; i++) {
-        const struct entry *e = &l->entries[(h.a + i) & l->mask];
+        const struct entry *e = entry_of(l, h, i);
         uint64_t hash = __atomic_load_n(&e->hash, __ATOMIC_ACQUIRE);
         if (!hash) return 0;
         if (hash != h.a) continue;
@@ -77,7 +84,7 @@ static uint32_t enter(struct ht_stack_hash h, uint32_t id) {
     struct level *l = &levels[__atomic_load_n(&level_count, __ATOMIC_ACQUIRE) - 1];
     if (l->used > l->mask / 2 && add_level()) l++;
     for (uint64_t i = 0; i < PROBES; i++) {
-        struct entry *e = &l->entries[(h.a + i) & l->mask];
+        struct entry *e = entry_of(l, h, i);
         uint64_t nobody = 0;
         if (__atomic_compare_exchange_n(&e->hash, &nobody, h.a, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
             __atomic_store_n(&e->known, (h.b >> 32) << 32 | id, __ATOMIC_RELEASE);
@@ -91,7 +98,7 @@ static uint32_t enter(struct ht_stack_hash h, uint32_t id) {
     return id;
 }
 
-static uint32_t find(struct ht_stack_hash h) {
+static HT_NOINLINE uint32_t find(struct ht_stack_hash h) {
     uint32_t n = __atomic_load_n(&level_count, __ATOMIC_ACQUIRE);
     for (uint32_t i = n; i-- > 0;) {
         uint32_t id = find_in(&levels[i], h);
@@ -100,6 +107,14 @@ static uint32_t find(struct ht_stack_hash h) {
         return id;
     }
     return 0;
+}
+
+// The usual case: the stack is where it should be in the newest level.
+static inline uint32_t find_at_once(struct ht_stack_hash h) {
+    const struct entry *e = entry_of(__atomic_load_n(&newest, __ATOMIC_ACQUIRE), h, 0);
+    if (ht_unlikely(__atomic_load_n(&e->hash, __ATOMIC_ACQUIRE) != h.a)) return 0;
+    uint64_t known = __atomic_load_n(&e->known, __ATOMIC_ACQUIRE);
+    return known >> 32 == h.b >> 32 ? (uint32_t)known : 0;
 }
 
 // An entry that is all zero is free, so no hash is zero.
@@ -219,19 +234,27 @@ static HT_COLD uint32_t add_from_memo(struct ht_books *b, struct ht_thread *t, s
     return find_or_add(b, h, s);
 }
 
-static inline uint32_t capture_by_memo(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
+static HT_NOINLINE uint32_t find_or_add_from_memo(struct ht_books *b, struct ht_thread *t, struct ht_stack_hash h) {
+    uint32_t id = find(not_zero(h));
+    return id ? id : add_from_memo(b, t, not_zero(h));
+}
+
+// The id of the stack that the memo holds.
+static inline uint32_t id_of_memo(struct ht_books *b, struct ht_thread *t) {
     struct ht_memo *m = &t->memo;
-    uint32_t known = ht_memo_known(m, caller);
-    if (known) return known;
-    if (ht_unlikely(!ht_memo_capture(m, caller, &t->scratch))) return capture_by_walk(b, t, caller, 0);
-    if (ht_unlikely(!m->count)) return lose(b, HT_LOSS_NO_MEMORY, HT_ID_NO_STACK);
-    struct ht_memo_rest *leaf = &m->rest[m->count - 1];
-    if (leaf->id) return leaf->id;
-    struct ht_stack_hash h = not_zero((struct ht_stack_hash){leaf->hash[0], leaf->hash[1]});
-    uint32_t id = find(h);
-    if (ht_unlikely(!id)) id = add_from_memo(b, t, h);
-    if (ht_likely(id >= HT_FIRST_STACK_ID)) leaf->id = id; // a folded one is tried again
+    const struct ht_memo_rest *leaf = &m->rest[m->count - 1];
+    struct ht_stack_hash h = {leaf->hash[0], leaf->hash[1]};
+    uint32_t id = leaf->id;
+    if (!id) id = find_at_once(h);
+    if (ht_unlikely(!id)) id = find_or_add_from_memo(b, t, h);
+    if (ht_likely(id >= HT_FIRST_STACK_ID)) ht_memo_name(m, id); // a folded one is tried again
     return id;
+}
+
+static HT_NOINLINE uint32_t capture_by_memo(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
+    if (ht_unlikely(!ht_memo_capture(&t->memo, caller, &t->scratch))) return capture_by_walk(b, t, caller, 0);
+    if (ht_unlikely(!t->memo.count)) return lose(b, HT_LOSS_NO_MEMORY, HT_ID_NO_STACK);
+    return id_of_memo(b, t);
 }
 
 typedef uint32_t capture_function(struct ht_books *, struct ht_thread *, const struct ht_caller *);
@@ -263,7 +286,7 @@ bool ht_stacks_was_left(struct ht_thread *t, const struct ht_caller *caller) { r
 
 // What the thread had in hand when it left: nobody else would ever put it down.
 static HT_COLD void put_down(struct ht_thread *t) {
-    t->memo.count = 0;
+    ht_memo_forget(&t->memo);
     ht_modules_left();
     ht_thin_left();
     ht_turn_left(&adding_level);
@@ -290,6 +313,21 @@ static inline uint32_t guarded(struct ht_books *b, struct ht_thread *t, const st
 
 uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {
     return guarded(b, t, caller, capture_block);
+}
+
+uint32_t ht_stacks_capture_changed(struct ht_books *b, struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t bp) {
+    ht_ask_for_recorder(b);
+    if (ht_unlikely(t->reserved.bytes)) ht_log_left(b, t);
+    t->capturing = true;
+    ht_compiler_barrier();
+    uint32_t id;
+    if (ht_likely(ht_memo_capture_usual(&t->memo, pc, sp, bp)))
+        id = id_of_memo(b, t);
+    else
+        id = capture_by_memo(b, t, &(struct ht_caller){pc, sp, bp});
+    ht_compiler_barrier();
+    t->capturing = false;
+    return id;
 }
 
 uint32_t ht_stacks_capture_mapping(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller) {

@@ -10,6 +10,9 @@ bool ht_stacks_init(void); // a fresh table
 void ht_stacks_forget(void);
 // Captures the stack of `caller` and gives its id, or one of the special ids (then the loss is counted).
 uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller);
+// The same in exact mode, for a thread that is in no capture and whose last stack this is not (ht_memo_known). The caller's
+// three in registers: nothing has to be read back from where it was just written.
+uint32_t ht_stacks_capture_changed(struct ht_books *b, struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t bp);
 // The same for a mapping: never the id of a stack of blocks.
 uint32_t ht_stacks_capture_mapping(struct ht_books *b, struct ht_thread *t, const struct ht_caller *caller);
 

@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 
+#include "live.h"
+
 __thread struct ht_tls ht_tls __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static pthread_key_t key;
@@ -51,6 +53,7 @@ static void thread_ends(void *data) {
     ht_tls.interval = 0;
     if (t->books && t->books == ht_books_now()) ht_books_return_lane(t->books, t->lane_number);
     t->books = NULL;
+    t->fast = HT_NO_BOOKS;
     give(t);
 }
 
@@ -59,18 +62,14 @@ bool ht_threads_init(void) {
     return have_key;
 }
 
-// In sampled mode there is nothing to forget, and no page to touch for it.
-static void forget_stack(struct ht_thread *t) {
-    if (t->memo.count) t->memo.count = 0;
-}
-
 void ht_threads_after_fork(void) {
     if (ht_tls.thread) {
         ht_tls.thread->books = NULL;
+        ht_tls.thread->fast = HT_NO_BOOKS;
         ht_tls.thread->capturing = false;
         ht_tls.thread->judging = 0;
         ht_tls.thread->reserved.bytes = 0;
-        forget_stack(ht_tls.thread); // its ids were the parent's
+        ht_memo_forget(&ht_tls.thread->memo); // its ids were the parent's
     }
 }
 
@@ -82,10 +81,11 @@ static HT_COLD struct ht_thread *make_thread(void) {
         if (!t) return NULL;
         ht_memory_used(HT_MEMORY_THREADS, sizeof *t);
     }
+    t->fast = HT_NO_BOOKS;
     t->capturing = false;
     t->judging = 0;
     t->reserved.bytes = 0;
-    forget_stack(t);
+    ht_memo_forget(&t->memo);
     ht_tls.thread = t;
     if (have_key) pthread_setspecific(key, t); // may allocate: by now this thread has its state
     return t;
@@ -99,8 +99,9 @@ HT_COLD struct ht_thread *ht_thread_join(struct ht_books *b) {
     t->operation_sp = 0;
     t->sample_left = b->header->sample_slots ? -1 : INT64_MAX;
     t->sample_interval = 0;
-    forget_stack(t); // ids belong to books
+    ht_memo_forget(&t->memo); // ids belong to books
     t->books = b;
+    t->fast = t->lane_number && ht_live_is_plain() && !b->starts_disarmed ? b : HT_NO_BOOKS;
     return t;
 }
 

@@ -29,19 +29,22 @@ struct ht_reserved {         // room in the log, until what stands in it is publ
 };
 
 struct ht_thread {
-    struct ht_thread *next_free;
-    struct ht_books *books; // whose lane it holds
+    const struct ht_books *fast; // books with which exact.h may be used; else HT_NO_BOOKS, which is no books' address
+    struct ht_books *books;      // whose lane it holds
     struct ht_lane *lane;
     uint32_t lane_number;     // 0: shared with other threads
     uint64_t operation_sp;    // stack pointer of the operation under way, see ht_operation_begin
     int64_t sample_left;      // exact mode: bytes until the next live sample; below zero: it is due
     uint64_t sample_interval; // the mean interval that was drawn with; 0: nothing was yet
     struct ht_reserved reserved;
+    struct ht_thread *next_free;
     bool capturing;   // a capture is under way, or was left by longjmp
     uint32_t judging; // the same of the question which of the two it is; counts how often it was in the way
     struct ht_unwind_scratch scratch, judge;
     struct ht_memo memo; // large, but only the pages of frames in use are ever touched
 };
+
+#define HT_NO_BOOKS ((const struct ht_books *)8)
 
 bool ht_threads_init(void);
 HT_COLD struct ht_thread *ht_thread_join(struct ht_books *b);

@@ -158,14 +158,20 @@ void __wrap_ht_unwind(const struct ht_caller *from, struct ht_unwind_scratch *s)
 bool __real_ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_unwind_scratch *s);
 bool __wrap_ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_unwind_scratch *s);
 bool __wrap_ht_memo_capture(struct ht_memo *m, const struct ht_caller *from, struct ht_unwind_scratch *s) {
-    if (counts_init() && walk_only) return m->count = 0, false;
+    if (unwind_check_walks_only()) return ht_memo_forget(m), false;
     if (!__real_ht_memo_capture(m, from, s)) return false; // ht_unwind is next
-    struct pair *p = pair_begin(from->pc);
-    if (!p) return true;
+    unwind_check_usual(m, from->pc);
+    return true;
+}
+
+bool unwind_check_walks_only(void) { return counts_init() && walk_only; }
+
+void unwind_check_usual(const struct ht_memo *m, uint64_t pc) {
+    struct pair *p = pair_begin(pc);
+    if (!p) return;
     take_memo(&p->ours, m);
     compare(p, &counts->remembered, "remembered");
     pair_end();
-    return true;
 }
 
 // A handler may have changed the memo since it answered: then there is nothing left to compare.

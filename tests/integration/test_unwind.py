@@ -40,6 +40,8 @@ def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 RUNS = [(name, manner) for name in LEAST for manner in unwind_check.MANNERS if (name, manner) != ("cc1plus", "sampled")]
 """The compiler takes its time; the other manner has it at full length."""
+SELDOM_TWICE = ("xmllint", "torture-inside", "torture-leaves")
+"""Programs that hardly ever allocate twice from one stack without allocating from another in between."""
 
 
 @pytest.mark.parametrize(("name", "manner"), RUNS)
@@ -52,7 +54,7 @@ def test_no_capture_differs(name: str, manner: str, checker: Path, tmp_path: Pat
     assert counts.mismatches == 0, (tmp_path / "counts.txt").read_text()[:4000]
     assert counts.captures == counts.known + counts.remembered + counts.walked
     if manner == "exact":
-        assert counts.known and counts.remembered, "the memo was not asked"
+        assert counts.remembered and (counts.known or name in SELDOM_TWICE), "the memo was not asked"
     else:
         assert not counts.known and not counts.remembered, "not every capture was a walk"
 
