@@ -27,9 +27,11 @@ from heaptide.analysis.rows import (
     with_steps,
 )
 from heaptide.model.columns import Columns
+from heaptide.model.roles import AGENT_MODULES
 
 Pattern = re.Pattern[str] | None
 
+_AGENT = re.compile(rf"(?:^|/){AGENT_MODULES.pattern}$")
 _KEPT_PARENTHESES = re.compile(r"\(anonymous namespace\)|operator\(\)|\(")
 
 
@@ -155,7 +157,8 @@ def prune(columns: Columns) -> Columns:
     """Stacks without what `Columns.drop_frames` names and what lies below that (towards the leaf).
 
     Seen from the root, what is dropped begins at the first match that comes after a frame that does not match: a stack
-    of nothing else stays whole. A location that matches only in an inner, inlined line keeps the outer ones.
+    of nothing else stays whole. A location that matches only in an inner, inlined line keeps the outer ones. Code of
+    heaptide's own agent matches whatever its name.
     """
     if not columns.drop_frames:
         return columns
@@ -165,8 +168,9 @@ def prune(columns: Columns) -> Columns:
     start = columns.locations.line_start
     location = location_of_line(columns)
     last = _last_of_run(matched, start)
-    inside = last >= 0
-    whole = inside & (last == start[1:] - 1)
+    agent = mappings_matching(columns, _AGENT)
+    inside = agent | (last >= 0)
+    whole = agent | (inside & (last == start[1:] - 1))
     stay = (np.arange(len(matched)) > last[location]) | ~inside[location] | whole[location]
     columns = with_lines(columns, stay)
     cut = _last_of_run(_below_user(columns, inside), columns.stack_start)
