@@ -47,6 +47,10 @@ class Histories:
         """Some of the groups."""
         return Histories(self.offset_s, *(getattr(self, name)[rows] for name in NAMES))
 
+    def combined(self, weights: Floats) -> "Histories":
+        """Sums of groups: `weights` has one row for each sum and one column for each group."""
+        return Histories(self.offset_s, *(weights @ getattr(self, name) for name in NAMES))
+
     def columns(self, columns: npt.NDArray[np.int64] | npt.NDArray[np.bool_] | slice) -> "Histories":
         """Some of the moments."""
         return Histories(self.offset_s[columns], *(getattr(self, name)[:, columns] for name in NAMES))

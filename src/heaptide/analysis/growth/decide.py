@@ -34,6 +34,8 @@ ALPHA_SAME_LOAD = 0.2
 """... and when it has not."""
 CANDIDATE = 0.025
 """The definition's bound: below it a site is looked at more closely."""
+PERHAPS = 0.1
+"""Above it a site shows no growth at all."""
 GOES_ON = 0.4
 """Growth goes on when its rate over the last half is at least this part of the rate before."""
 RECORD = 0.25
@@ -117,22 +119,20 @@ def _facts(histories: Histories, times: Floats, features: Features) -> Facts:
     means = features.series @ bin_means(times, begin, float(times[-1]), bins)
     noise = shape.roughness(means)
     later = features.series @ bin_means(times, begin + 0.05 * length, float(times[-1]), bins)
-    bent = bends.compare(later)
-    late = bends.compare(features.series @ bin_means(times, begin + LATE * length, float(times[-1]), bins)).bounded
     reach = later.max(axis=1) - later.min(axis=1)
     claimed = np.maximum(features.half.rate * length / 2, 1e-9)
     p = _evidence(features.half, features.main, features.before)
     top = np.maximum(later.max(axis=1), 1e-300)
     risen = means[:, -1] - means[:, bins // 2]
     grown = np.maximum(later[:, -1] - later[:, 0], 1e-9)
-    bounded = np.where(late < GOES_ON_LATE, np.minimum(late, bent.bounded), bent.bounded)
-    bounded = np.where((late >= GOES_ON_LATE) & (risen < EARLY_SHARE * grown), 1.0, bounded)
+    latest = features.series @ bin_means(times, begin + LATE * length, float(times[-1]), bins)
+    bounded, bound = _bounds(later, latest, risen < EARLY_SHARE * grown, p)
     return Facts(
         p=p,
         p_age=_age_evidence(histories, times, features, p),
         record=shape.record(means, noise) / claimed,
         bounded=bounded,
-        bound=bent.bound,
+        bound=bound,
         container=_is_container(histories, features),
         replaced=_replaced(histories, features),
         returns=shape.returns(later),
@@ -153,6 +153,26 @@ def _facts(histories: Histories, times: Floats, features: Features) -> Facts:
             bool,
         ),
     )
+
+
+def _bounds(later: Floats, latest: Floats, early: Flags, p: Floats) -> tuple[Floats, Floats]:
+    """Probability of a bound, and the bound, for the rows that may have grown (the others: 0, and what they hold).
+
+    Args:
+        later, latest: bin means of the run but its first moments, and of its last two thirds.
+        early: most of the growth came before the last half.
+        p: see `Facts.p`.
+    """
+    bounded, bound = np.zeros(len(p)), later[:, -1].copy()
+    rows = np.flatnonzero(p < PERHAPS)
+    if not len(rows):
+        return bounded, bound
+    whole, late = bends.compare(later[rows]), bends.compare(latest[rows]).bounded
+    goes_on = late < GOES_ON_LATE
+    probable = np.where(goes_on, np.minimum(late, whole.bounded), whole.bounded)
+    bounded[rows] = np.where(~goes_on & early[rows], 1.0, probable)
+    bound[rows] = whole.bound
+    return bounded, bound
 
 
 def _evidence(half: trend.Trend, main: trend.Trend, before: trend.Trend) -> Floats:
@@ -185,10 +205,11 @@ def _is_container(histories: Histories, features: Features) -> Flags:
     """Blocks that grow, and not more blocks."""
     middle = features.series.shape[1] // 2
     grown = features.series[:, -1] - features.series[:, middle]
-    objects = histories.in_use_objects
-    size = histories.in_use_bytes[:, middle] / np.maximum(objects[:, middle], 1e-9)
+    objects, in_use = histories.in_use_objects, histories.in_use_bytes
+    had = objects[:, middle] >= 0.5
+    size = np.divide(in_use[:, middle], objects[:, middle], out=np.zeros(len(grown)), where=had)
     more = (objects[:, -1] - objects[:, middle]) * size
-    result: Flags = more < CONTAINER * grown
+    result: Flags = had & (more < CONTAINER * grown)
     return result
 
 
@@ -302,7 +323,11 @@ def _quiet(features: Features, facts: Facts, row: int, setting: Setting) -> tupl
         return "unsure", 0.3, "it may grow, but that is not certain"
     if facts.returns[row] >= 2 and facts.swing[row] > SWING and facts.rough[row] > ROUGH:
         return "cyclic", 0.01, f"it came back to its trough {facts.returns[row]} times"
-    if facts.filled[row] > 0.3 and facts.rough[row] > ROUGH and (facts.p[row] > 0.1 or facts.bounded[row] > BOUNDED):
+    if (
+        facts.filled[row] > 0.3
+        and facts.rough[row] > ROUGH
+        and (facts.p[row] > PERHAPS or facts.bounded[row] > BOUNDED)
+    ):
         return "filling", 0.02, "it grew earlier"
     if features.high[row] < setting.floor:
         return "steady", 0.01, "no growth that matters"

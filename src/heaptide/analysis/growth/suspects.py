@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the stacks of a series to judged suspects: sites, and callers under which growth is spread."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from heaptide.analysis.growth.callers import Spread, spread_growth
+from heaptide.analysis.growth.decide import Setting, decide
+from heaptide.analysis.growth.result import ACTING, Judgement, Kind, Step, Suspect
+from heaptide.analysis.growth.sites import Sites, heaviest_stack, sites_of
+from heaptide.analysis.growth.stretch import Stretch
+from heaptide.model import Profile, Series
+from heaptide.model.histories import Histories
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+SPARK_POINTS = 32
+FLOOR_PART = 0.05
+"""The floor of interest: growth over the judged stretch by this part of the process's largest use of memory."""
+FLOOR_BYTES = 64 * 1024.0
+FLOOR_GRAINS = 10.0
+"""... and by so many samples: what is less cannot be told from nothing."""
+CLOSE_LOOK = 0.2
+"""Where there are many sites, those that grew with a chance of no growth below this are judged from all moments."""
+CELLS = 4_000_000
+"""Sites times snapshots up to which all are judged from all moments."""
+COARSE = 48
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One series and what is needed to judge any group of its stacks."""
+
+    series: Series
+    stretch: Stretch
+    profile: Profile
+    ids: Ints
+    sites: Sites
+    setting: Setting
+
+    def sums(self, columns: Ints, rows: Ints, group: Ints, count: int) -> Histories:
+        """Histories of groups of the profile's rows, at some places of the stretch."""
+        return self.series.histories(self.ids[rows], group, count, self.stretch.columns[columns])
+
+    def judge(self, columns: Ints, histories: Histories) -> list[Judgement]:
+        return decide(histories, self.stretch.times[columns], self.setting)
+
+
+def suspects_of(
+    series: Series, stretch: Stretch, kind: Kind, min_rate: float, not_mine: re.Pattern[str] | None
+) -> list[Suspect]:
+    """Every site of a series, judged over a stretch, and the callers under which growth is spread."""
+    profile = series.at(series.snapshots[-1])
+    if not len(profile) or profile.ids is None:
+        return []
+    sites = sites_of(profile, not_mine)
+    case = _Case(series, stretch, profile, profile.ids, sites, _setting(series, stretch, profile, min_rate))
+    histories, judgements = _judged(case)
+    growth = _growth_by_row(series, stretch, profile.ids)
+    every = np.arange(len(stretch.columns))
+    callers = spread_growth(profile, sites, judgements, growth, partial(case.sums, every), partial(case.judge, every))
+    members = _members(sites)
+    found = [
+        _site(case, kind, place, judgement, histories.in_use_bytes[place], members[place], growth)
+        for place, judgement in enumerate(judgements)
+    ]
+    parts = {site for spread in callers for site in spread.sites}
+    alone = [suspect for place, suspect in enumerate(found) if place not in parts]
+    return [*(_caller(case, kind, spread, found, growth) for spread in callers), *alone]
+
+
+def _setting(series: Series, stretch: Stretch, profile: Profile, min_rate: float) -> Setting:
+    """The floor of interest is a rate; see the constants."""
+    largest = max(snapshot.in_use_bytes for snapshot in stretch.snapshots)
+    sampled = series.mode == "sampled"
+    allocated = profile.total("alloc_space")
+    sample = float(profile.variance["alloc_space"].sum()) / allocated if sampled and allocated else 0.0
+    floor = max(FLOOR_BYTES, FLOOR_PART * largest, FLOOR_GRAINS * sample) / stretch.length
+    return Setting(sampled, max(min_rate, floor), min_rate)
+
+
+def _judged(case: _Case) -> tuple[Histories, list[Judgement]]:
+    """Sites' histories (at all moments, or where there are too many sites at some) and judgements."""
+    rows, count = np.arange(len(case.profile)), len(case.sites.frames)
+    every = np.arange(len(case.stretch.columns))
+    if count * len(every) <= CELLS:
+        histories = case.sums(every, rows, case.sites.of_row, count)
+        return histories, case.judge(every, histories)
+    coarse = case.stretch.thinned(COARSE)
+    histories = case.sums(coarse, rows, case.sites.of_row, count)
+    judgements = case.judge(coarse, histories)
+    close = np.array([_deserves_a_close_look(judgement) for judgement in judgements])
+    places = np.flatnonzero(close)
+    chosen = close[case.sites.of_row]
+    group = np.searchsorted(places, case.sites.of_row[chosen])
+    fine = case.judge(every, case.sums(every, rows[chosen], group, len(places)))
+    for place, judgement in zip(places.tolist(), fine, strict=True):
+        judgements[place] = judgement
+    return histories, judgements
+
+
+def _deserves_a_close_look(judgement: Judgement) -> bool:
+    return bool(judgement.steps) or judgement.evidence["p"] < CLOSE_LOOK or judgement.verdict in ACTING
+
+
+def _growth_by_row(series: Series, stretch: Stretch, ids: Ints) -> Floats:
+    """What each stack holds at the end of the stretch more than in its middle, bytes."""
+    middle = int(np.searchsorted(stretch.times, (stretch.times[0] + stretch.times[-1]) / 2))
+    ends = stretch.columns[[min(middle, len(stretch.columns) - 2), -1]]
+    history = series.histories(ids, np.arange(len(ids)), len(ids), ends)
+    result: Floats = history.in_use_bytes[:, 1] - history.in_use_bytes[:, 0]
+    return result
+
+
+def _members(sites: Sites) -> list[Ints]:
+    """For each site its rows."""
+    order = np.argsort(sites.of_row, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(sites.of_row, minlength=len(sites.frames)))[:-1])
+
+
+def _site(
+    case: _Case, kind: Kind, place: int, judgement: Judgement, in_use: Floats, rows: Ints, growth: Floats
+) -> Suspect:
+    return Suspect(
+        rank=0,
+        kind=kind,
+        process=0,
+        judgement=judgement,
+        site=case.sites.frames[place],
+        stack=heaviest_stack(case.profile, case.sites, rows, growth),
+        steps=_steps(case.stretch, judgement),
+        share=0.0,
+        spark=_spark(case.stretch, in_use),
+        stacks=len(rows),
+    )
+
+
+def _caller(case: _Case, kind: Kind, spread: Spread, sites: Sequence[Suspect], growth: Floats) -> Suspect:
+    row = int(spread.rows[np.argmax(growth[spread.rows])])
+    frames = case.profile.frames_of(row)
+    place = next(i for i, frame in enumerate(frames) if frame.function == spread.frame.function)
+    return Suspect(
+        rank=0,
+        kind=kind,
+        process=0,
+        judgement=spread.judgement,
+        site=spread.frame,
+        stack=frames[place:],
+        steps=_steps(case.stretch, spread.judgement),
+        share=0.0,
+        spark=_spark(case.stretch, spread.history.in_use_bytes[0]),
+        stacks=len(spread.rows),
+        parts=tuple(sites[site] for site in spread.sites),
+    )
+
+
+def _steps(stretch: Stretch, judgement: Judgement) -> tuple[Step, ...]:
+    rises = zip(judgement.steps, judgement.step_bytes, judgement.step_objects, strict=True)
+    return tuple(
+        Step(stretch.snapshots[index].offset_s, stretch.snapshots[index].realtime_ns, size, blocks)
+        for index, size, blocks in rises
+    )
+
+
+def _spark(stretch: Stretch, in_use: Floats) -> tuple[float, ...]:
+    times = stretch.times if len(in_use) == len(stretch.times) else stretch.times[stretch.thinned(COARSE)]
+    moments = np.linspace(stretch.times[0], stretch.times[-1], SPARK_POINTS)
+    return tuple(np.interp(moments, times, in_use).tolist())
