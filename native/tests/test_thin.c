@@ -40,8 +40,11 @@ static const void *at(uint64_t number) { return (const void *)(uintptr_t)(0x1000
 static void keep(struct ht_books *b, uint64_t number, size_t size, uint64_t interval, uint32_t id) {
     struct ht_thread *t = ht_thread_now(b);
     struct ht_weight w = ht_sample_weight(size, interval);
-    struct ht_block block = {(uint64_t)(w.bytes + 0.5), (uint64_t)(w.objects * 65536 + 0.5), w.variance, id,
-                             (uint32_t)size, 0};
+    struct ht_block block = {.bytes = (uint64_t)(w.bytes + 0.5),
+                             .objects = (uint64_t)(w.objects * 65536 + 0.5),
+                             .variance = w.variance,
+                             .id = id,
+                             .size = (uint32_t)size};
     CHECK(ht_books_ensure(b, t->lane, id) == id);
     struct ht_operation o;
     ht_operation_begin(b, t, &o);
