@@ -55,6 +55,7 @@ enum ht_special_id {
     HT_ID_NO_STACK = 3,   // not even the caller could be read
     HT_ID_TABLE_FULL = 4, // more distinct stacks than max_ids
     HT_ID_POOL_FULL = 5,  // no page left for this stack's counters
+    HT_ID_FOLDED = 15,    // in captures alone: light stacks that the recorder folded into one, to keep to its budget
     HT_FIRST_STACK_ID = 16,
 };
 

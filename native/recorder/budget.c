@@ -14,10 +14,16 @@ enum {
 };
 static const uint64_t FIRST_PATIENCE_NS = 60 * NS_PER_S, LAST_PATIENCE_NS = 3600 * NS_PER_S;
 
+static uint32_t stacks_told(const struct image *image) {
+    uint64_t ids = min_u64(load_relaxed(&books_live(&image->books)->next_id), image->books.max_ids);
+    uint64_t gone = HT_FIRST_STACK_ID + (uint64_t)image->weights.folded_count;
+    return ids > gone ? (uint32_t)(ids - gone) : 0;
+}
+
 static uint64_t snapshot_bytes(const struct image *image) {
     uint64_t guess = image->books.mode == HT_MODE_EXACT ? ROW_EXACT : ROW_SAMPLED;
     uint64_t row = image->budget.row_bytes ? image->budget.row_bytes : guess;
-    return min_u64(load_relaxed(&books_live(&image->books)->next_id), image->books.max_ids) * row + ROOM_BESIDE;
+    return stacks_told(image) * row + ROOM_BESIDE;
 }
 
 // Numbers grow, slowly: a quarter more than the last large snapshot took for a row.
@@ -40,7 +46,7 @@ static void keep_alive(void *data) {
     store_release(&image->books.control->heartbeat_ns, moment_now().boottime_ns);
 }
 
-static const char *shorten(struct image *image) {
+static const char *rewrite_once(struct image *image, uint64_t *ret_beside_bytes) {
     struct rewrite rewrite = {.writer = &image->writer,
                               .weights = &image->weights,
                               .max_id = image->books.max_ids - 1,
@@ -50,7 +56,28 @@ static const char *shorten(struct image *image) {
                               .data = image};
     const char *why = rewrite_file(&rewrite);
     if (!why) image->budget.in_file = rewrite.kept;
+    *ret_beside_bytes = rewrite.beside_bytes;
     return why;
+}
+
+// The stacks themselves do not fit, when they alone take a quarter of the budget: their counters take as much again in every
+// few snapshots. The lightest of them become one, so many that the others take an eighth.
+static bool fold_some(struct image *image, uint64_t beside_bytes) {
+    uint64_t budget = image->writer.budget, stacks = stacks_told(image), heaviest = 0;
+    if (beside_bytes <= budget / 4 || stacks < 2) return false;
+    uint64_t left = stacks * (budget / 8) / beside_bytes;
+    if (!weights_fold(&image->weights, (uint32_t)(stacks - left), &heaviest)) return false;
+    image_note(image, NOTE_WARNING,
+               "the stacks alone take more than the budget has for them: %u, none of which ever held more than %lu "
+               "bytes, are shown as one",
+               image->weights.folded_count, (unsigned long)heaviest);
+    return true;
+}
+
+static const char *shorten(struct image *image) {
+    uint64_t beside_bytes;
+    const char *why = rewrite_once(image, &beside_bytes);
+    return fold_some(image, beside_bytes) ? rewrite_once(image, &beside_bytes) : why;
 }
 
 // Rewriting is worth it when it makes room for a long time. Where it does not, the next try waits, longer each time.

@@ -3,6 +3,7 @@
 #ifndef HEAPTIDE_ENCODE_H
 #define HEAPTIDE_ENCODE_H
 
+#include "books.h"
 #include "format.h"
 #include "util.h"
 
@@ -16,6 +17,9 @@ struct stack_batch {
 void stack_batch_deinit(struct stack_batch *batch);
 void stack_batch_clear(struct stack_batch *batch);
 void stack_batch_add(struct stack_batch *batch, uint32_t id, uint32_t flags, const uint64_t *pcs, uint32_t depth);
+// Adds those stacks of a STACKS payload that are not folded (bit by id). False: it is not what stack_batch_finish() makes.
+bool stack_batch_add_unfolded(struct stack_batch *batch, const uint8_t *payload, size_t bytes, const uint64_t *folded,
+                              uint32_t max_id);
 // The finished payload; NULL when it holds no stack or memory failed.
 const struct buf *stack_batch_finish(struct stack_batch *batch);
 

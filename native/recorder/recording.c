@@ -74,7 +74,8 @@ bool record_snapshot(struct image *image, uint16_t kind, struct moment at, uint1
                                               .realtime_ns = at.realtime_ns,
                                               .boottime_ns = at.boottime_ns,
                                               .interval = load_relaxed(&books_live(&image->books)->interval)}};
-    rows_take_dirty(&image->rows, &image->tally, phases);
+    const uint64_t *folded = image->weights.folded_count ? image->weights.folded : NULL;
+    rows_take_dirty(&image->rows, &image->tally, folded, phases);
     bool good = !rows_failed(&image->rows) && weights_take(&image->weights, &image->rows);
     put_sums(image, &head);
     good = good && rows_encode(&image->rows, head, false, &image->payload) &&

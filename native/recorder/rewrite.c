@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "rewrite.h"
 
+#include "encode.h"
 #include "survey.h"
 
 #include <stdlib.h>
@@ -23,11 +24,15 @@ struct replay {
     uint16_t flags;         // of these, that must not be lost
     struct rows rows, kept; // as read, as written
     struct buf payload;
+    const struct weights *weights;
+    uint64_t folded_before[ROW_COLUMNS]; // of HT_ID_FOLDED, as read
+    struct stack_batch stacks;
 };
 
-static bool replay_init(struct replay *r, const struct survey *survey, struct choice choice) {
+static bool replay_init(struct replay *r, const struct survey *survey, const struct weights *weights,
+                        struct choice choice) {
     size_t words = survey->places.max_id / 64 + 1;
-    *r = (struct replay){.survey = survey, .choice = choice, .low = UINT64_MAX};
+    *r = (struct replay){.survey = survey, .weights = weights, .choice = choice, .low = UINT64_MAX};
     r->values = calloc((survey->places.count + 1ul) * ROW_COLUMNS, sizeof *r->values);
     for (int i = 0; i < 2; i++) r->dirty[i] = calloc(words, sizeof *r->dirty[i]);
     return r->values && r->dirty[0] && r->dirty[1];
@@ -40,16 +45,48 @@ static void replay_deinit(struct replay *r) {
     rows_deinit(&r->rows);
     rows_deinit(&r->kept);
     buf_deinit(&r->payload);
+    stack_batch_deinit(&r->stacks);
+}
+
+// The difference goes to the one that stands for all that are folded.
+static void add_to_folded(struct replay *r, const uint64_t *before, const uint64_t *now) {
+    uint64_t *sum = r->values + (size_t)place_of(&r->survey->places, HT_ID_FOLDED) * ROW_COLUMNS;
+    for (int c = 0; c < r->columns; c++) {
+        if (c != ROW_ALLOC_VARIANCE && c != ROW_IN_USE_VARIANCE) {
+            sum[c] += now[c] - before[c];
+            continue;
+        }
+        double variance[3];
+        memcpy(&variance[0], &sum[c], sizeof *variance);
+        memcpy(&variance[1], &now[c], sizeof *variance);
+        memcpy(&variance[2], &before[c], sizeof *variance);
+        double changed = variance[0] + (variance[1] - variance[2]);
+        if (changed < 0) changed = 0;
+        memcpy(&sum[c], &changed, sizeof changed);
+    }
+    r->dirty[true][0] |= 1ull << HT_ID_FOLDED;
+}
+
+static void take_row(struct replay *r, uint32_t id, const uint64_t *row) {
+    uint32_t place = place_of(&r->survey->places, id);
+    uint64_t *values = r->values + (size_t)place * ROW_COLUMNS;
+    if (r->weights->folded_count && (id == HT_ID_FOLDED || is_folded(r->weights, id))) {
+        uint64_t *before = id == HT_ID_FOLDED ? r->folded_before : values;
+        add_to_folded(r, before, row);
+        memcpy(before, row, (size_t)r->columns * sizeof *before);
+        return;
+    }
+    r->dirty[r->survey->heavy[place]][id / 64] |= 1ull << id % 64;
+    memcpy(values, row, (size_t)r->columns * sizeof *values);
 }
 
 static void take_rows(struct replay *r) {
     const uint32_t *ids = rows_ids(&r->rows);
     r->columns = r->rows.columns;
     for (size_t i = 0; i < r->rows.count; i++) {
-        uint32_t place = place_of(&r->survey->places, ids[i]);
-        bool heavy = r->survey->heavy[place];
-        r->dirty[heavy][ids[i] / 64] |= 1ull << ids[i] % 64;
-        for (int c = 0; c < r->columns; c++) r->values[(size_t)place * ROW_COLUMNS + c] = rows_column(&r->rows, c)[i];
+        uint64_t row[ROW_COLUMNS];
+        for (int c = 0; c < r->columns; c++) row[c] = rows_column(&r->rows, c)[i];
+        take_row(r, ids[i], row);
     }
 }
 
@@ -116,8 +153,21 @@ static bool goes_with_snapshot(const struct replay *r, const struct walk *w) {
     return found && !is_kept(r, (uint32_t)(found - r->survey->past));
 }
 
+// The stacks that are not folded.
+static const char *copy_stacks(struct replay *r, const struct walk *w, struct writer *out) {
+    stack_batch_clear(&r->stacks);
+    if (!stack_batch_add_unfolded(&r->stacks, walk_payload(w), w->head.length, r->weights->folded,
+                                  r->survey->places.max_id))
+        return "it is damaged";
+    if (!r->stacks.count) return NULL;
+    const struct buf *payload = stack_batch_finish(&r->stacks);
+    if (!payload) return "no memory";
+    return writer_append(out, HT_REC_STACKS, payload) ? NULL : strerror(out->error);
+}
+
 static const char *copy_record(struct replay *r, const struct walk *w, struct writer *out) {
     if (goes_with_snapshot(r, w)) return NULL;
+    if (w->head.type == HT_REC_STACKS && r->weights->folded_count) return copy_stacks(r, w, out);
     buf_clear(&r->payload);
     buf_put(&r->payload, walk_payload(w), w->head.length);
     return writer_append(out, w->head.type, &r->payload) ? NULL : strerror(out->error);
@@ -165,7 +215,7 @@ static const char *write_file(const struct rewrite *rewrite, struct walk *w, con
                               struct choice choice) {
     struct replay replay;
     struct writer out;
-    if (!replay_init(&replay, survey, choice)) {
+    if (!replay_init(&replay, survey, rewrite->weights, choice)) {
         replay_deinit(&replay);
         return "no memory";
     }
@@ -184,6 +234,7 @@ const char *rewrite_file(struct rewrite *rewrite) {
     struct choice choice;
     walk_init(&walk, rewrite->writer->fd, rewrite->writer->bytes);
     const char *why = choose(rewrite, &walk, &survey, &choice);
+    rewrite->beside_bytes = survey.beside_bytes;
     if (!why) why = write_file(rewrite, &walk, &survey, choice);
     for (uint32_t i = 0; !why && i < survey.count; i++) rewrite->kept += survey.rank[i] > choice.gone;
     survey_deinit(&survey);

@@ -15,7 +15,9 @@ struct rewrite {
     uint32_t most_snapshots;
     void (*alive)(void *data); // called now and then
     void *data;
-    uint32_t kept; // the result: snapshots that are left
+    // Results: snapshots that are left; bytes that were not of snapshots before, which no thinning makes fewer.
+    uint32_t kept;
+    uint64_t beside_bytes;
 };
 
 // NULL: done. Else why not; the file is as it was.

@@ -46,17 +46,28 @@ static void row_of(const struct totals *t, uint64_t *ret) {
     ret[ROW_IN_USE_SAMPLES] = t->samples[0] - t->samples[1];
 }
 
-void rows_take_dirty(struct rows *rows, const struct tally *tally, uint32_t phases) {
-    rows_clear(rows, tally->mode == HT_MODE_EXACT ? ROW_EXACT_COLUMNS : ROW_COLUMNS);
+static bool is_any_dirty(const struct tally *tally, const uint64_t *ids, uint32_t phases) {
     for (uint32_t word = 0, n = tally_words(tally); word < n; word++)
-        for (uint64_t bits = tally_dirty_word(tally, word, phases); bits; bits &= bits - 1) {
+        if (ids[word] && tally_dirty_word(tally, word, phases) & ids[word]) return true;
+    return false;
+}
+
+void rows_take_dirty(struct rows *rows, const struct tally *tally, const uint64_t *folded, uint32_t phases) {
+    rows_clear(rows, tally->mode == HT_MODE_EXACT ? ROW_EXACT_COLUMNS : ROW_COLUMNS);
+    bool any_folded = folded && is_any_dirty(tally, folded, phases);
+    for (uint32_t word = 0, n = tally_words(tally); word < n; word++) {
+        uint64_t bits = tally_dirty_word(tally, word, phases) & (folded ? ~folded[word] : UINT64_MAX);
+        if (word == 0 && any_folded) bits |= 1ull << HT_ID_FOLDED;
+        for (; bits; bits &= bits - 1) {
             uint32_t id = word * 64 + (uint32_t)__builtin_ctzll(bits);
             uint64_t row[ROW_COLUMNS];
             // Totals: a program that shuts down is both phases together, whichever of them changed.
-            struct totals totals = tally_of(tally, id, phases);
+            bool is_sum = any_folded && id == HT_ID_FOLDED;
+            struct totals totals = is_sum ? tally_sum_of(tally, folded, phases) : tally_of(tally, id, phases);
             row_of(&totals, row);
             rows_add(rows, id, row);
         }
+    }
 }
 
 // ---- As bytes -------------------------------------------------------------------------------------------------------

@@ -38,8 +38,8 @@ void rows_deinit(struct rows *rows);
 // `values`: rows->columns of them. Ids come in ascending order.
 void rows_add(struct rows *rows, uint32_t id, const uint64_t *values);
 bool rows_failed(const struct rows *rows); // for want of memory
-// What changed in `phases`.
-void rows_take_dirty(struct rows *rows, const struct tally *tally, uint32_t phases);
+// What changed in `phases`. Ids whose bits are set in `folded` (NULL: none) are one row, of HT_ID_FOLDED.
+void rows_take_dirty(struct rows *rows, const struct tally *tally, const uint64_t *folded, uint32_t phases);
 
 // A PACKED payload. `head` has everything but the number of rows and columns filled in. `rounded`: variances as floats.
 // False: no memory.

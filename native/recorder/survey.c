@@ -67,7 +67,7 @@ bool walk_next(struct walk *w) {
 
 uint32_t walk_beside(const struct walk *w) {
     uint32_t snapshot = 0;
-    bool is_beside = w->head.type == HT_REC_MEMORY || w->head.type == HT_REC_AGENT;
+    bool is_beside = w->head.type == HT_REC_MEMORY || w->head.type == HT_REC_AGENT || w->head.type == HT_REC_AGES;
     if (is_beside && w->head.length >= sizeof snapshot) memcpy(&snapshot, walk_payload(w), sizeof snapshot);
     return snapshot;
 }
@@ -113,8 +113,9 @@ static bool add_snapshot(struct survey *s, const struct walk *w, const struct ro
     return true;
 }
 
-static const char *look(struct survey *s, struct walk *w, struct rows *rows) {
+static const char *look(struct survey *s, struct walk *w, const struct weights *weights, struct rows *rows) {
     struct ht_rec_packed head;
+    if (weights->folded_count) s->places.bits[0] |= 1ull << HT_ID_FOLDED;
     while (walk_next(w)) {
         if (w->head.type == HT_REC_PACKED) {
             if (!rows_decode_ids(rows, walk_payload(w), w->head.length, s->places.max_id, &head))
@@ -126,6 +127,8 @@ static const char *look(struct survey *s, struct walk *w, struct rows *rows) {
         }
     }
     places_count(&s->places);
+    s->beside_bytes = w->end;
+    for (uint32_t i = 0; i < s->count; i++) s->beside_bytes -= s->taken[i].bytes;
     return w->problem;
 }
 
@@ -160,6 +163,7 @@ static const char *weigh(struct survey *s, const struct weights *weights) {
         uint64_t light = 0, most = weights->accounts[account].peak / 100 * LIGHT_PERCENT;
         for (uint32_t i = 0; i < n; i++) s->heavy[peaks[i].place] = (light += peaks[i].bytes) > most;
     }
+    if (weights->folded_count) s->heavy[place_of(&s->places, HT_ID_FOLDED)] = true;
     free(peaks);
     return NULL;
 }
@@ -339,7 +343,7 @@ const char *survey_init(struct survey *s, struct walk *w, const struct survey_re
     *s = (struct survey){0};
     struct rows rows = {0};
     walk_rewind(w);
-    const char *why = places_init(&s->places, request->max_id) ? look(s, w, &rows) : NO_MEMORY;
+    const char *why = places_init(&s->places, request->max_id) ? look(s, w, request->weights, &rows) : NO_MEMORY;
     if (!why) why = weigh(s, request->weights);
     if (!why && request->keep_moments) why = keep_moments(s, w, request->weights, &rows);
     if (!why) keep_newest(s, request->newest_bytes, request->newest_most);

@@ -53,7 +53,8 @@ struct survey {
     struct past *past;   // the snapshots
     struct taken *taken; // what they take
     uint32_t count;
-    uint32_t *rank; // by snapshot, see thin.h
+    uint64_t beside_bytes; // what is not of snapshots: stacks, mostly
+    uint32_t *rank;        // by snapshot, see thin.h
     struct savings savings;
 };
 

@@ -168,6 +168,16 @@ void tally_clean(struct tally *t, uint32_t phases) {
             if (t->groups[phase][g]) memset(t->groups[phase][g]->dirty, 0, sizeof t->groups[phase][g]->dirty);
 }
 
+struct totals tally_sum_of(const struct tally *t, const uint64_t *ids, uint32_t phases) {
+    struct totals sum = {0};
+    for (uint32_t word = 0, n = tally_words(t); word < n; word++)
+        for (uint64_t bits = ids[word]; bits; bits &= bits - 1) {
+            struct totals part = tally_of(t, word * 64 + (uint32_t)__builtin_ctzll(bits), phases);
+            add_totals(&sum, &part);
+        }
+    return sum;
+}
+
 struct totals tally_sum(const struct tally *t, uint32_t phases) {
     struct totals sum = {0};
     for (int phase = 0; phase < PHASES; phase++)

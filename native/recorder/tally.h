@@ -47,6 +47,8 @@ struct totals tally_of(const struct tally *tally, uint32_t id, uint32_t phases);
 // The 64 dirty bits from `word` * 64 on.
 uint64_t tally_dirty_word(const struct tally *tally, uint32_t word, uint32_t phases);
 void tally_clean(struct tally *tally, uint32_t phases);
+// The sum over the ids whose bits are set (one bit for each id that the tally knows).
+struct totals tally_sum_of(const struct tally *tally, const uint64_t *ids, uint32_t phases);
 struct totals tally_sum(const struct tally *tally, uint32_t phases);
 
 static inline uint32_t tally_words(const struct tally *tally) { return tally->group_count * (GROUP_IDS / 64); }

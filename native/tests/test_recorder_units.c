@@ -153,7 +153,7 @@ static void test_snapshot(void) {
     struct rows rows = {0}, back = {0};
     struct buf payload = {0};
     struct ht_rec_packed head = {.snapshot = {.number = 5}};
-    rows_take_dirty(&rows, &tally, PHASE_BOTH);
+    rows_take_dirty(&rows, &tally, NULL, PHASE_BOTH);
     assert(rows_encode(&rows, head, false, &payload));
     static const uint8_t columns[] = {1, 0, 0, 0, 0, 0, 0, 0, 130, 0, 0, 0, 0, 0, 0, 0, // ids
                                       2, 0, 0, 0, 0, 0, 0, 0, 44,  1, 0, 0, 0, 0, 0, 0, // 300
@@ -168,7 +168,7 @@ static void test_snapshot(void) {
     assert(!rows_decode(&back, payload.data, payload.len, 129, &head) &&
            !rows_decode(&back, payload.data, 103, 255, &head));
     tally_clean(&tally, PHASE_RUN);
-    rows_take_dirty(&rows, &tally, PHASE_BOTH);
+    rows_take_dirty(&rows, &tally, NULL, PHASE_BOTH);
     assert(rows_encode(&rows, head, false, &payload) && payload.len == sizeof head + 5 * 8);
     assert(rows_decode(&back, payload.data, payload.len, 255, &head) && back.count == 0);
     rows_deinit(&rows);

@@ -41,6 +41,7 @@ _SPECIAL_IDS: Mapping[int, str] = {
     3: "not even the caller could be read",
     4: "the program has more distinct stacks than the agent keeps",
     5: "the agent had no memory left for this stack's counters",
+    15: "stacks that never held much, folded into one to keep the capture within its budget",
 }
 _NO_MODULE = "no module is mapped there"
 _LOST = "the record of this stack was lost"

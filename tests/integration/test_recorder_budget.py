@@ -14,10 +14,12 @@ import pytest
 
 from heaptide import build as captures
 from heaptide.capture import Recording, read
-from heaptide.capture.records import NoteRecord, SnapshotRecord
+from heaptide.capture.records import NoteRecord, SnapshotRecord, StacksRecord
 from tests.builders.fake_agent import MAILBOXES, Server, build, load, snapshots, totals, truth
 
 KILOBYTES = 64
+FOLDED = 15
+"""HT_ID_FOLDED of books.h."""
 EVERY, BUDGET, OUTPUT = "--every=10ms", f"--budget={KILOBYTES}KiB", "--output=x.tide"
 
 
@@ -72,6 +74,24 @@ def test_without_a_limit_nothing_is_thinned(recorder: Path, fake: Path, tmp_path
         program.wait()
         server.finish()
     assert _thinned(load(tmp_path / "x.tide")) == 0
+
+
+def test_stacks_that_do_not_fit_are_folded(recorder: Path, fake: Path, tmp_path: Path) -> None:
+    """3000 stacks of 40 frames, and room for a third of them: the lightest are one, and every sum is right."""
+    with Server(recorder, tmp_path, "--every=20ms", "--budget=256KiB", OUTPUT) as server:
+        assert server.start(fake, "ms=4000", "stacks=3000", "depth=40", "truth=truth").wait() == 7
+        server.finish()
+    recording = load(tmp_path / "x.tide")
+    *_, (last, state) = totals(recording)
+    assert (state.sum(axis=0) == truth(tmp_path / "truth").sum(axis=0)).all() and last.kind == "exit"
+    assert state[FOLDED, 0] > 0 and (tmp_path / "x.tide").stat().st_size <= 256 << 10
+    told = {int(stack) for record in recording.records if isinstance(record, StacksRecord) for stack in record.ids}
+    counted = {int(stack) for snapshot in snapshots(recording) for stack in snapshot.ids}
+    assert counted - {FOLDED} <= told and len(told) < 2000
+    notes = [note.text for note in recording.records if isinstance(note, NoteRecord)]
+    assert any("shown as one" in note for note in notes)
+    series = captures.load(tmp_path / "x.tide")
+    assert not series.damaged and not any("missing" in text for text in series.warnings)
 
 
 def test_a_capture_that_was_moved_is_left_alone(recorder: Path, fake: Path, tmp_path: Path) -> None:
