@@ -2,7 +2,7 @@
 """Is the verdict right? Shapes with known answers under the real agent and recorder, in driven time (design page 0007).
 
     python -m bench.verdict --seeds 1:6                  a quick look, with seeds meant for tuning
-    python -m bench.verdict --family fill-cache --seeds 1:40 --keep /tmp/failures
+    python -m bench.verdict --family fill-cache --seeds 1:40 --keep /tmp/recordings
     python -m bench.verdict --seeds 1:1 --detect leak-steady --point 20 --point 30
     python -m bench.verdict --detect leak-steady         the reported run: every family, both modes, and detection
 
@@ -49,7 +49,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--point", action="append", type=float, metavar="N", help="only at this n; may be repeated")
     parser.add_argument("--detection-seeds", type=int, default=DETECTION_SEEDS, help="at each point (%(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (1)")
-    parser.add_argument("--keep", type=Path, help="captures of runs with a wrong answer go here")
+    parser.add_argument("--keep", type=Path, help="recordings stay here; what is there is judged, not recorded again")
     parser.add_argument("--save", type=Path, help="keep the outcomes in this file")
     return parser.parse_args(arguments)
 
@@ -104,7 +104,7 @@ def detect(options: argparse.Namespace, first_seed: int) -> tuple[list[Judged], 
     points: dict[str, dict[float, list[Judged]]] = {}
     for family in options.detect or ():
         cases = detection_cases(family, options.point or DETECTION_POINTS, first_seed, options.detection_seeds)
-        runs = run_all(cases, options.jobs, None, family)
+        runs = run_all(cases, options.jobs, options.keep, family)
         points[family] = {}
         for run in runs:
             points[family].setdefault(run.case.kept_bytes / DETECTION_SAMPLE_BYTES, []).append(run)

@@ -31,6 +31,8 @@ CACHE = ROOT / "build" / "programs"
 FLAGS = ("-std=gnu17", "-g", "-O2", "-pthread", "-Wall", "-Wextra", "-Werror")
 APART = ("-fno-ipa-icf", "-fno-optimize-sibling-calls")
 
+TRUTH = "truth.json"
+
 Mode = Literal["exact", "sampled"]
 MODES: tuple[Mode, ...] = ("exact", "sampled")
 
@@ -122,7 +124,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        return f"{self.family}-{self.seed}-{self.mode}"
+        return f"{self.family}-{self.seed}-{self.mode}" + (f"-{self.kept_bytes:.0f}" if self.kept_bytes else "")
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,8 @@ class Outcome:
     rate: float
     rate_low: float
     rate_high: float
+    why: str
+    """The verdict's own words."""
 
     @property
     def acts(self) -> bool:
@@ -183,7 +187,7 @@ class Judged:
 
 
 def record(program: Path, case: Case, folder: Path) -> tuple[list[Path], Truth]:
-    """Run a case to its end: its captures (a forking shape has two) and its own account."""
+    """Run a case to its end: its captures (a forking shape has two) and its own account, all in `folder`."""
     environment = {"HEAPTIDE_SEED": str(case.seed + 1)}
     if case.mode == "exact":
         environment["HEAPTIDE_EXACT"] = "1"
@@ -192,10 +196,16 @@ def record(program: Path, case: Case, folder: Path) -> tuple[list[Path], Truth]:
     words = [str(program), case.family, str(case.seed)]
     with Injected(folder) as recorder:
         process = recorder.start([*words, f"{case.kept_bytes:.0f}"] if case.kept_bytes else words, env=environment)
-        captures, output = recorder.finish()
+        _, output = recorder.finish()
     if process.returncode != 0:
         raise RuntimeError(f"{case.name}: the shape ended with {process.returncode}")
-    return [Path(capture["path"]) for capture in captures], read_truth(output)
+    (folder / TRUTH).write_bytes(output)
+    return recorded(folder)
+
+
+def recorded(folder: Path) -> tuple[list[Path], Truth]:
+    """What `record` left there."""
+    return sorted(folder.glob("*.tide")), read_truth((folder / TRUTH).read_bytes())
 
 
 @cache
@@ -205,22 +215,26 @@ def _symbolizer() -> Symbolizer:
 
 
 def run(program: Path, case: Case, keep: Path | None = None) -> Judged:
-    """Record, judge and compare. A run with a wrong answer leaves its captures in `keep`."""
+    """Record, judge and compare. With `keep`, what is recorded stays there, and is not recorded again next time."""
+    if keep and (keep / case.name / TRUTH).exists():
+        return compared(case, *recorded(keep / case.name))
     with TemporaryDirectory(prefix="heaptide-shapes-") as name:
         captures, truth = record(program, case, Path(name))
-        outcomes: list[Outcome] = []
-        steps: list[StepOutcome] = []
-        for path in captures:
-            growth = judge(joining.load(path, symbolizer=_symbolizer()))
-            sites = truth.sites if f".{truth.pid}." in path.name else ()
-            outcomes += compare(case, growth, sites)
-            steps += compare_steps(case, growth, truth) if sites else []
-        judged = Judged(case, tuple(outcomes), tuple(steps), truth)
-        if keep and (judged.false_alarms or any(o.grows and not o.acts for o in outcomes)):
-            keep.mkdir(parents=True, exist_ok=True)
-            for number, path in enumerate(captures):
-                shutil.copy(path, keep / f"{case.name}.{number}.tide")
-    return judged
+        if keep:
+            shutil.copytree(name, keep / case.name, dirs_exist_ok=True)
+        return compared(case, captures, truth)
+
+
+def compared(case: Case, captures: Sequence[Path], truth: Truth) -> Judged:
+    """Judge captures and hold the answers against the truth."""
+    outcomes: list[Outcome] = []
+    steps: list[StepOutcome] = []
+    for path in captures:
+        growth = judge(joining.load(path, symbolizer=_symbolizer()))
+        sites = truth.sites if f".{truth.pid}." in path.name else ()
+        outcomes += compare(case, growth, sites)
+        steps += compare_steps(case, growth, truth) if sites else []
+    return Judged(case, tuple(outcomes), tuple(steps), truth)
 
 
 # ---- Comparing -------------------------------------------------------------------------------------------------------
@@ -247,11 +261,11 @@ def _worst(suspects: Sequence[Suspect]) -> Suspect | None:
 
 def _outcome(case: Case, site: TrueSite, suspect: Suspect | None) -> Outcome:
     if suspect is None:
-        return Outcome(case, site.function, site.verdict, "absent", 0, site.bytes_per_hour, 0, 0, 0)
+        return Outcome(case, site.function, site.verdict, "absent", 0, site.bytes_per_hour, 0, 0, 0, "")
     told = suspect.judgement
     rates = (told.rate * 3600, told.rate_low * 3600, told.rate_high * 3600)
     fixed = (site.function, site.verdict, told.verdict, told.confidence, site.bytes_per_hour)
-    return Outcome(case, *fixed, *rates)
+    return Outcome(case, *fixed, *rates, told.why)
 
 
 def _grouped(
