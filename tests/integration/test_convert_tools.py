@@ -104,7 +104,7 @@ def test_callgrind_annotate_reads_our_callgrind(
         "callgrind_annotate", "--inclusive=yes", "--threshold=100", "--auto=no", str(tmp_path / "callgrind.out.1")
     )
     assert "Events shown:     alloc_objects alloc_space inuse_objects inuse_space" in text
-    number = r"\s*([\d,]+)(?: \([\d.]+%\))?"
+    number = r"\s*([\d,]+)(?: \(\s*[\d.]+%\))?"
     found: dict[str, list[int]] = {}
     for line in text.splitlines():
         if match := re.match(rf"{number}{number}{number}{number}\s+\S+?:(.*?) \[", line):
