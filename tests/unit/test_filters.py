@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from heaptide.analysis.choose import chosen
 from heaptide.analysis.filters import ByName, prune, prune_from, show_from
+from heaptide.analysis.patterns import BadPattern, Regex
 from heaptide.model.columns import Columns
 from tests.builders.profiles import a_profile
 from tests.builders.some_columns import some_columns, stacks_of
@@ -91,6 +92,17 @@ def test_parameters_do_not_keep_a_name_from_being_dropped() -> None:
     names = ["operator new(unsigned long)", ".(anonymous namespace)::work(int)"]
     named = replace(found, functions=replace(found.functions, name=names), drop_frames="operator new")
     assert left(prune(named)) == [".(anonymous namespace)::work(int)"]
+
+
+def test_patterns_of_a_file_end_in_time() -> None:
+    """Python's re would try 2**40 ways here."""
+    assert left(prune(replace(columns("a" * 40 + " main"), drop_frames="(a|a)*b"))) == ["a" * 40 + " main"]
+    with pytest.raises(BadPattern, match="missing"):
+        prune(replace(columns("a"), drop_frames="("))
+
+
+def test_names_that_are_no_utf_8_are_matched_where_they_can_be() -> None:
+    assert Regex("^a.b$").search("a\udcffb") and not Regex("^ab$").search("a\udcffb") and Regex("ö").search("grö")
 
 
 _WORDS = st.sampled_from(["a", "b", "c", "d+", "e+"])

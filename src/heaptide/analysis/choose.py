@@ -6,12 +6,12 @@ The same for a profile as `heaptide.analysis.filters` for columns, where frames 
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
 
 from heaptide.analysis.filters import ByName
+from heaptide.analysis.patterns import Matcher
 from heaptide.model import Frame, Profile, StackTable
 
 
@@ -40,9 +40,9 @@ def chosen(profile: Profile, wanted: ByName) -> Profile:
     return profile.select(np.array(keep, bool))
 
 
-def _matching(frames: list[Frame], pattern: re.Pattern[str]) -> set[int]:
+def _matching(frames: list[Frame], pattern: Matcher) -> set[int]:
     return {number for number, frame in enumerate(frames) if _matches(frame, pattern)}
 
 
-def _matches(frame: Frame, pattern: re.Pattern[str]) -> bool:
+def _matches(frame: Frame, pattern: Matcher) -> bool:
     return any(text is not None and pattern.search(text) for text in (frame.function, frame.file, frame.module))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from heaptide.analysis.patterns import Matcher, Regex
 from heaptide.analysis.places import Flags, Ints
 from heaptide.analysis.rows import (
     at_functions,
@@ -29,7 +30,7 @@ from heaptide.analysis.rows import (
 from heaptide.model.columns import Columns
 from heaptide.model.roles import AGENT_MODULES
 
-Pattern = re.Pattern[str] | None
+Pattern = Matcher | None
 
 _AGENT = re.compile(rf"(?:^|/){AGENT_MODULES.pattern}$")
 _KEPT_PARENTHESES = re.compile(r"\(anonymous namespace\)|operator\(\)|\(")
@@ -75,7 +76,7 @@ class ByName:
         return Filtered(columns, tuple(name for name, matched in found.items() if not matched.any()))
 
 
-def locations_matching(columns: Columns, pattern: re.Pattern[str]) -> Flags:
+def locations_matching(columns: Columns, pattern: Matcher) -> Flags:
     """Which locations have a line that the pattern matches, or lie in a file that it matches."""
     lines = lines_matching(columns, pattern)
     return (counts_in(columns.locations.line_start, lines) > 0) | mappings_matching(columns, pattern)
@@ -104,7 +105,7 @@ def _hidden(columns: Columns, shown: Flags, hide: Flags | None, only_shown: bool
     return hidden
 
 
-def show_from(columns: Columns, pattern: re.Pattern[str]) -> Filtered:
+def show_from(columns: Columns, pattern: Matcher) -> Filtered:
     """Stacks from their root-most match on, towards the leaf; stacks without a match are left out."""
     by_file = mappings_matching(columns, pattern)
     lines = lines_matching(columns, pattern)
@@ -138,7 +139,7 @@ def _first_of_run(flags: Flags, start: Ints) -> Ints:
     return np.where(first < start[1:], first, size)
 
 
-def prune_from(columns: Columns, pattern: re.Pattern[str]) -> Filtered:
+def prune_from(columns: Columns, pattern: Matcher) -> Filtered:
     """Stacks without what lies below (towards the leaf) their leaf-most match."""
     matched = _simply(columns, lambda name: pattern.search(name) is not None)
     start = columns.locations.line_start
@@ -162,8 +163,8 @@ def prune(columns: Columns) -> Columns:
     """
     if not columns.drop_frames:
         return columns
-    drop = re.compile(columns.drop_frames)
-    keep = re.compile(columns.keep_frames) if columns.keep_frames else None
+    drop = Regex(columns.drop_frames)
+    keep = Regex(columns.keep_frames) if columns.keep_frames else None
     matched = _simply(columns, lambda name: bool(drop.fullmatch(name) and not (keep and keep.fullmatch(name))))
     start = columns.locations.line_start
     location = location_of_line(columns)

@@ -19,6 +19,7 @@ from heaptide.analysis.drafts import Weights, quotient
 from heaptide.analysis.filters import ByName, Filtered, Pattern, prune_from, show_from
 from heaptide.analysis.graph import CallGraph, Counted, Style, graph_of
 from heaptide.analysis.node_tags import SIZE_LABEL, Tagger
+from heaptide.analysis.patterns import BadPattern
 from heaptide.analysis.places import Walks
 from heaptide.analysis.rows import with_rows
 from heaptide.model.columns import Columns
@@ -95,7 +96,7 @@ class Answer:
 def answer(columns: Columns, inquiry: Inquiry, written: tags.Written, *, is_difference: bool = False) -> Answer:
     """The profile that an inquiry is about; ``written`` writes numeric labels that become frames.
 
-    Raises UsageError for a value type that the profile does not hold.
+    Raises UsageError for a value type that the profile does not hold, and for a label's pattern that is none.
     """
     units = tags.units_of(columns)
     idle: list[str] = []
@@ -164,7 +165,10 @@ def _by_tag(columns: Columns, wanted: ByTag, units: tags.Units, idle: list[str])
     keep = np.ones(len(columns), bool)
     for name, asked in (("tagfocus", wanted.focus), ("tagignore", wanted.ignore)):
         if asked:
-            found = tags.rows_tagged(columns, asked, units)
+            try:
+                found = tags.rows_tagged(columns, asked, units)
+            except BadPattern as error:
+                raise UsageError(f"--{name} {asked!r} is no regular expression: {error}") from None
             keep &= found if name == "tagfocus" else ~found
             if not found.any():
                 idle.append(name)

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from heaptide.analysis.graph import CallGraph, Node
+from heaptide.analysis.patterns import Matcher
 
 MARGIN = 5
 """Lines shown before the first and after the last one that holds anything."""
@@ -53,7 +53,7 @@ class Routine:
         return max(1, min([first, *numbers])), max(numbers, default=1) + MARGIN
 
 
-def routines(graph: CallGraph, wanted: re.Pattern[str]) -> list[Routine]:
+def routines(graph: CallGraph, wanted: Matcher) -> list[Routine]:
     """The functions whose names match, by name and file. ``graph`` tells lines apart and is not trimmed."""
     found: dict[tuple[str, str], list[Node]] = defaultdict(list)
     for node in graph.nodes:

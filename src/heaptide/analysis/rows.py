@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from heaptide.analysis.patterns import Matcher
 from heaptide.analysis.places import Flags, Ints
 from heaptide.model.columns import Columns, Indices, Labels
 
@@ -88,7 +88,7 @@ def location_of_line(columns: Columns) -> Ints:
     return np.repeat(np.arange(len(columns.locations)), np.diff(columns.locations.line_start))
 
 
-def lines_matching(columns: Columns, pattern: re.Pattern[str]) -> Flags:
+def lines_matching(columns: Columns, pattern: Matcher) -> Flags:
     """Which lines have a function whose name or source file the pattern finds."""
     functions = columns.functions
     matched = _known(functions.name, pattern) | _known(functions.filename, pattern)
@@ -103,7 +103,7 @@ def at_functions(function: Indices, flags: Flags) -> Flags:
     return found
 
 
-def _known(texts: Sequence[str], pattern: re.Pattern[str]) -> Flags:
+def _known(texts: Sequence[str], pattern: Matcher) -> Flags:
     return each_once(texts, lambda text: pattern.search(text) is not None)
 
 
@@ -113,7 +113,7 @@ def each_once(texts: Sequence[str], test: Callable[[str], bool]) -> Flags:
     return np.array([answers[text] for text in texts], bool)
 
 
-def mappings_matching(columns: Columns, pattern: re.Pattern[str]) -> Flags:
+def mappings_matching(columns: Columns, pattern: Matcher) -> Flags:
     """Which locations lie in a file whose path the pattern finds."""
     matched = np.array([*(pattern.search(mapping.file) is not None for mapping in columns.mappings), False])
     found: Flags = matched[columns.locations.mapping]  # -1, for none, is the last entry

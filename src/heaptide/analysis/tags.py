@@ -15,6 +15,7 @@ import numpy as np
 
 from heaptide.analysis.measures import scale
 from heaptide.analysis.node_tags import BASE_LABEL
+from heaptide.analysis.patterns import Matcher, Regex
 from heaptide.analysis.places import Flags, Ints
 from heaptide.analysis.rows import bounds, each_once, with_labels
 from heaptide.model.columns import Columns, Functions, Indices
@@ -56,7 +57,7 @@ def rows_tagged(columns: Columns, wanted: str, units: Units) -> Flags:
     """The samples whose labels match: ``400kb:``, ``30kb:2mb``, ``request=:64kb``, ``worker``, ``key=a,b``.
 
     A range is held against numbers, patterns against text: all of them where no key is named (each against
-    ``key:text``), any of them where one is. Raises re.error for what is no regular expression.
+    ``key:text``), any of them where one is. Raises BadPattern for what is no regular expression.
     """
     key, equals, value = wanted.partition("=")
     if not equals:
@@ -64,7 +65,7 @@ def rows_tagged(columns: Columns, wanted: str, units: Units) -> Flags:
     within = _range(value)
     if within is not None:
         return _rows_in_range(columns, key, within, units)
-    patterns = [re.compile(part) for part in value.split(",")]
+    patterns = [Regex(part) for part in value.split(",")]
     hits = [_rows_with_text(columns, key, pattern) for pattern in patterns]
     rows: Flags = np.logical_or.reduce(hits) if key else np.logical_and.reduce(hits)
     return rows
@@ -115,7 +116,7 @@ def _rows_in_range(columns: Columns, key: str, within: Callable[[int, str], bool
     return _rows(columns, numeric[np.array(fits, bool)[group]])
 
 
-def _rows_with_text(columns: Columns, key: str, pattern: re.Pattern[str]) -> Flags:
+def _rows_with_text(columns: Columns, key: str, pattern: Matcher) -> Flags:
     labels, strings = columns.labels, columns.labels.strings
     written = np.flatnonzero(labels.text >= 0)
     pairs, group = _distinct_pairs(labels.key[written], labels.text[written])
@@ -146,7 +147,7 @@ def with_tags(columns: Columns, keep: Callable[[str], bool]) -> Columns:
 
 def rows_of_base(columns: Columns) -> Flags:
     """The samples that carry the mark of those that were subtracted."""
-    return _rows_with_text(columns, BASE_LABEL, re.compile("^true$"))
+    return _rows_with_text(columns, BASE_LABEL, Regex("^true$"))
 
 
 def keys_of(columns: Columns) -> set[str]:

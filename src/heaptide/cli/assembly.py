@@ -15,6 +15,7 @@ import numpy as np
 
 from heaptide._errors import NothingToShow
 from heaptide.analysis.listing import NOTHING, Amount
+from heaptide.analysis.patterns import Matcher
 from heaptide.cli.guard import say
 from heaptide.render.listing import Code, CodePlace, Instruction
 
@@ -32,7 +33,7 @@ _HINT = "install binutils, or name its directory with --tools"
 class Wanted:
     """What is asked: names that match ``pattern``, or the symbol at ``address`` (as in the process)."""
 
-    pattern: re.Pattern[str]
+    pattern: Matcher
     address: int | None = None
     intel: bool = False
     tools: str = ""

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from heaptide._errors import UsageError
 from heaptide.cli.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from heaptide.analysis.patterns import Matcher
 
 OUTPUTS = {
     "text": "A table. (default)",
@@ -166,7 +169,7 @@ class Request:
         except ValueError:
             raise UsageError(f"--{name} {text!r} is no number") from None
 
-    def pattern(self, name: str) -> re.Pattern[str] | None:
+    def pattern(self, name: str) -> Matcher | None:
         """A setting as a regular expression. UsageError when it is none."""
         return compiled(f"--{name}", self.settings.get(name, ""))
 
@@ -175,27 +178,15 @@ class Request:
         return tuple(word for word in self.settings.get(name, "").split(",") if word)
 
 
-_POSIX_CLASSES = {
-    "[:alnum:]": "0-9A-Za-z",
-    "[:alpha:]": "A-Za-z",
-    "[:digit:]": "0-9",
-    "[:lower:]": "a-z",
-    "[:upper:]": "A-Z",
-    "[:space:]": r"\s",
-    "[:word:]": r"\w",
-    "[:xdigit:]": "0-9A-Fa-f",
-}
+def compiled(what: str, text: str) -> Matcher | None:
+    """A regular expression, None for an empty one. UsageError when it is none."""
+    from heaptide.analysis.patterns import BadPattern, Regex
 
-
-def compiled(what: str, text: str) -> re.Pattern[str] | None:
-    """A regular expression as the pprof tools take it, None for an empty one. UsageError when it is none."""
     if not text:
         return None
-    for name, letters in _POSIX_CLASSES.items():
-        text = text.replace(name, letters)
     try:
-        return re.compile(text)
-    except re.error as error:
+        return Regex(text)
+    except BadPattern as error:
         raise UsageError(f"{what} {text!r} is no regular expression: {error}") from None
 
 

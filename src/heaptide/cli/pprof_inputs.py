@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from heaptide._errors import InputError, UsageError
 from heaptide.cli.guard import say
-from heaptide.cli.pprof_flags import Request, compiled
+from heaptide.cli.pprof_flags import Request
 
 if TYPE_CHECKING:
     from heaptide.analysis.simplify import Names
@@ -41,7 +41,6 @@ def gather(request: Request) -> Source:
         UsageError: no profile is named, or they cannot be added up.
         InputError: a file cannot be read.
     """
-    from heaptide.analysis.filters import prune
     from heaptide.analysis.mixing import merged
 
     program, paths = _split(request.files)
@@ -53,9 +52,7 @@ def gather(request: Request) -> Source:
         columns = _less(columns, [reader.base(text, paths) for text in bases], request)
     columns = _described(columns, request, program)
     if not request.on("all_frames"):
-        compiled("drop_frames of the profile", columns.drop_frames)
-        compiled("keep_frames of the profile", columns.keep_frames)
-        columns = prune(columns)
+        columns = _pruned(columns)
     return Source(columns, reader.symbolizer, reader.read, bool(bases))
 
 
@@ -167,6 +164,18 @@ def _less(columns: Columns, bases: Sequence[Columns], request: Request) -> Colum
         columns = mixing.normalised(columns, base)
     columns, base = mixing.in_common([columns, base])
     return mixing.merged([columns, mixing.scaled(base, [-1.0] * len(base.sample_types))])
+
+
+def _pruned(columns: Columns) -> Columns:
+    """The profile without the frames that it says are to be dropped; all of them where it says nonsense."""
+    from heaptide.analysis.filters import prune
+    from heaptide.analysis.patterns import BadPattern
+
+    try:
+        return prune(columns)
+    except BadPattern as error:
+        say(f"warning: the profile's own list of frames to drop is no regular expression ({error}): all are shown")
+        return columns
 
 
 def _described(columns: Columns, request: Request, program: str | None) -> Columns:

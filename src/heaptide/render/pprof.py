@@ -7,7 +7,6 @@ Layouts are those of Google's pprof (internal/report), letter for letter. In dif
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from heaptide.analysis.drafts import quotient
 from heaptide.analysis.graph import EVERYTHING, CallGraph, Edge, Node, Trim
 from heaptide.analysis.inquiry import Answer
 from heaptide.analysis.measures import scale
+from heaptide.analysis.patterns import Matcher
 from heaptide.analysis.tags import tag_tables
 from heaptide.model.columns import Columns
 from heaptide.render import units
@@ -87,7 +87,7 @@ def _inline_marks(graph: CallGraph) -> list[str]:
     return [" (inline)" if s == {True} else " (partial-inline)" if True in s else "" for s in seen]
 
 
-def tree(answer: Answer, graph: CallGraph, page: Page, only: re.Pattern[str] | None = None) -> tuple[str, int]:
+def tree(answer: Answer, graph: CallGraph, page: Page, only: Matcher | None = None) -> tuple[str, int]:
     """``-tree``: each node between its callers and its callees; ``-peek``: those whose names match ``only``.
 
     Returns the text and how many nodes it shows.
