@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -350,3 +351,15 @@ def test_postscript_has_a_page_of_the_graphs_own_size() -> None:
     drawn = picture.draw(wide, "ps")
     size = drawn.partition(b"/PageSize [")[2].partition(b"]")[0].split()
     assert int(size[0]) > 2000 and drawn.count(b"\nshowpage") == 1
+
+
+@pytest.mark.parametrize("form", ["pdf", "ps"])
+def test_no_page_is_larger_than_viewers_show(form: str) -> None:
+    """400 boxes side by side are 400 inches wide; Acrobat shows 200, and cuts."""
+    pytest.importorskip("pygraphviz")
+    from heaptide.render import picture
+
+    row = "; ".join(f'n{i} [shape=box width=1.5 label="{i}"]' for i in range(400))
+    drawn = picture.draw(f"digraph {{ {row} }}", form)
+    box = re.findall(rb"(?:MediaBox|^%%BoundingBox:) ?\[? ?(?:[\d.]+) (?:[\d.]+) ([\d.]+)", drawn, re.MULTILINE)
+    assert box and 10_000 < float(box[-1]) <= 14_400

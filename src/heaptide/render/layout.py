@@ -10,7 +10,10 @@ def main() -> None:
     """Draw what stands on stdin."""
     import pygraphviz
 
+    from heaptide.render.picture import PAGE
+
     graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode("utf-8"))
+    graph.graph_attr.update(PAGE.get(sys.argv[1], {}))
     sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
 
 

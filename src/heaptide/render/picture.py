@@ -16,8 +16,12 @@ from collections.abc import Iterator, Sequence
 from heaptide._errors import NothingToShow
 
 FORMATS = ("svg", "pdf", "ps", "png", "gif")
-TIME_LIMIT = 120.0
-"""Seconds. Layout time grows fast with the number of edges: 80 nodes take well under one."""
+TIME_LIMIT = 300.0
+"""Seconds. Layout time grows fast with the number of edges: 80 nodes take well under one, 400 about ten."""
+
+PAGE = {"pdf": {"size": "195,195"}, "ps": {"size": "195,195"}}
+"""Attributes of the graph by format. Viewers show no page that is longer than 200 inches (14,400 points): what is
+larger is drawn smaller, with nothing lost since both formats scale."""
 
 _HINT = "pip install 'heaptide[graph]', or install Graphviz; .dot files need neither"
 
@@ -62,7 +66,7 @@ def _programs(form: str) -> Iterator[tuple[str, Sequence[str]]]:
         yield "pygraphviz", [sys.executable, "-m", "heaptide.render.layout", form]
     system = shutil.which("dot")
     if system is not None:
-        yield system, [system, f"-T{form}"]
+        yield system, [system, f"-T{form}", *(f"-G{name}={value}" for name, value in PAGE.get(form, {}).items())]
 
 
 def with_page_size(drawn: bytes) -> bytes:
