@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.verdict_peers", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--seed", type=int, default=10000)
-    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--pairs", type=int, default=7, help="runs of each beside a plain one; 0: no costs")
     parser.add_argument("--haste", type=float, default=300.0)
     options = parser.parse_args(arguments)
     program = verdict_runs.build()
@@ -141,7 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"heaptide growth, {mode}\n{ours(program, options.seed, mode)}\n")
     for name, say in (("heaptrack", heaptrack), ("valgrind", valgrind)):
         print(f"{name}\n{say(words) if shutil.which(name) else 'not installed'}\n")
-    costs(program, options.seed, options.pairs, options.haste)
+    if options.pairs:
+        costs(program, options.seed, options.pairs, options.haste)
     return 0
 
 
