@@ -14,6 +14,7 @@ from heaptide.analysis.choose import chosen
 from heaptide.analysis.filters import ByName, prune, prune_from, show_from
 from heaptide.analysis.patterns import BadPattern, Regex
 from heaptide.model.columns import Columns
+from heaptide.model.heap_frames import DROP_FRAMES
 from tests.builders.profiles import a_profile
 from tests.builders.some_columns import some_columns, stacks_of
 
@@ -103,6 +104,24 @@ def test_patterns_of_a_file_end_in_time() -> None:
 
 def test_names_that_are_no_utf_8_are_matched_where_they_can_be() -> None:
     assert Regex("^a.b$").search("a\udcffb") and not Regex("^ab$").search("a\udcffb") and Regex("ö").search("grö")
+
+
+@pytest.mark.parametrize(
+    ("name", "dropped"),
+    [
+        ("malloc", True),
+        ("operator new", True),
+        ("operator new[]", True),
+        ("std::__new_allocator::allocate", True),
+        ("tcmalloc::allocate_full_cpp_throw_oom", True),
+        ("tc_malloc", True),
+        ("my_malloc", False),
+        ("std::vector::push_back", False),
+        ("reallocate", False),
+    ],
+)
+def test_what_heaps_drop(name: str, dropped: bool) -> None:
+    assert (Regex(DROP_FRAMES).fullmatch(name) is not None) is dropped
 
 
 _WORDS = st.sampled_from(["a", "b", "c", "d+", "e+"])

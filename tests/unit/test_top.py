@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heaptide.analysis.site import no_frame, not_users, pprof_drops
+from heaptide.analysis.site import no_frame, not_users
 from heaptide.analysis.top import Row, Top, top
 from heaptide.model import Profile, StackTable
 from tests.builders.profiles import a_frame, a_profile
@@ -126,25 +126,6 @@ def test_a_stack_without_frames_is_counted() -> None:
     profile = Profile(StackTable([], [()]), a_profile({"f": 7}).values)
     (row,) = top(profile).rows
     assert (row.flat, row.place.unresolved) == (7, "no stack was recorded")
-
-
-@pytest.mark.parametrize(
-    ("name", "dropped"),
-    [
-        ("malloc", True),
-        ("operator new", True),
-        ("operator new[]", True),
-        ("std::__new_allocator::allocate", True),
-        ("tcmalloc::allocate_full_cpp_throw_oom", True),
-        ("tc_malloc", True),
-        ("my_malloc", False),
-        ("std::vector::push_back", False),
-        ("reallocate", False),
-    ],
-)
-def test_what_pprof_drops(name: str, dropped: bool) -> None:
-    assert pprof_drops(a_frame("f")) is False
-    assert pprof_drops(type(a_frame("f"))(name, None, None, None, None)) is dropped
 
 
 _WORDS = st.sampled_from(["malloc@allocator", "a", "b:2", "b:3", "c", "d+", "main", "x@runtime", "0x10", "0x20"])

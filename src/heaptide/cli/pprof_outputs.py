@@ -13,6 +13,7 @@ from heaptide.analysis.graph import EVERYTHING, CallGraph, Style, Trim
 from heaptide.analysis.importance import Order
 from heaptide.analysis.inquiry import Answer, ByTag, Inquiry, answer
 from heaptide.analysis.measures import is_memory
+from heaptide.analysis.tags import is_range
 from heaptide.cli.guard import say
 from heaptide.cli.pprof_flags import Request, compiled
 from heaptide.cli.pprof_inputs import Source
@@ -33,8 +34,7 @@ _WITH_MODULES = ("callgrind", "list", "disasm", "weblist")
 def render(request: Request, source: Source) -> bytes:
     """The answer to a request, as bytes."""
     found = answer_of(request, source)
-    for name in found.idle:
-        say(f"warning: --{name} matched nothing")
+    _tell(found)
     page = page_of(request, found.unit)
     if request.output in _PICTURES:
         return _picture(found, page, request, request.output)
@@ -44,6 +44,18 @@ def render(request: Request, source: Source) -> bytes:
         write_code = pprof_code.disasm if request.output == "disasm" else pprof_code.weblist
         return _encoded(write_code(found, page, request, source.symbolizer))
     return _OUTPUTS[request.output](found, page, request)
+
+
+def _tell(found: Answer) -> None:
+    """What a reader of the numbers has to know of how the options were understood."""
+    for name in found.idle:
+        say(f"warning: --{name} matched nothing")
+    by_tag = found.inquiry.by_tag
+    for name, wanted in (("tagfocus", by_tag.focus), ("tagignore", by_tag.ignore)):
+        if wanted and is_range(wanted):
+            say(f"--{name}={wanted} is a range of numbers, no pattern")
+    for key, others in found.label_units.besides.items():
+        say(f"warning: label {key} is read in {found.label_units.of[key]}; some have {', '.join(others)}")
 
 
 def answer_of(request: Request, source: Source) -> Answer:
