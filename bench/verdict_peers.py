@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -55,10 +55,10 @@ class Cost:
 
 
 def _cost(words: Sequence[str]) -> Cost:
-    began, before = time.monotonic(), os.times()
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(time.monotonic() - began, cpu)
 
 
