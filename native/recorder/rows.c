@@ -57,6 +57,7 @@ void rows_take_dirty(struct rows *rows, const struct tally *tally, const uint64_
     bool any_folded = folded && is_any_dirty(tally, folded, phases);
     for (uint32_t word = 0, n = tally_words(tally); word < n; word++) {
         uint64_t bits = tally_dirty_word(tally, word, phases) & (folded ? ~folded[word] : UINT64_MAX);
+        if (word == 0) bits &= ~(1ull << HT_ID_NONE); // counted in damaged books alone; distances begin at 1
         if (word == 0 && any_folded) bits |= 1ull << HT_ID_FOLDED;
         for (; bits; bits &= bits - 1) {
             uint32_t id = word * 64 + (uint32_t)__builtin_ctzll(bits);

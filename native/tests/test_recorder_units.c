@@ -171,6 +171,10 @@ static void test_snapshot(void) {
     rows_take_dirty(&rows, &tally, NULL, PHASE_BOTH);
     assert(rows_encode(&rows, head, false, &payload) && payload.len == sizeof head + 5 * 8);
     assert(rows_decode(&back, payload.data, payload.len, 255, &head) && back.count == 0);
+    tally.groups[0][0] = calloc(1, sizeof(struct group_totals));
+    tally.groups[0][0]->dirty[0] = 1 << HT_ID_NONE | 1 << HT_ID_NO_STACK; // the first in damaged books alone
+    rows_take_dirty(&rows, &tally, NULL, PHASE_RUN);
+    assert(rows.count == 1 && *rows_ids(&rows) == HT_ID_NO_STACK);
     rows_deinit(&rows);
     rows_deinit(&back);
     buf_deinit(&payload);
