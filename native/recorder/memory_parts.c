@@ -83,7 +83,8 @@ static void tell_by_blocks(struct parts_source *source) {
         struct extent *e = &source->extents.items[i];
         while (next < count && block[next].start < e->start) next++;
         bool has_block = next < count && block[next].start < e->end;
-        if (has_block && (e->kind == EXTENT_OTHER || e->kind == EXTENT_STACK)) e->kind = EXTENT_HEAP;
+        bool by_neighbour = e->kind == EXTENT_OTHER || e->kind == EXTENT_STACK || e->kind == EXTENT_CODE;
+        if (has_block && by_neighbour && !e->inode) e->kind = EXTENT_HEAP;
     }
 }
 

@@ -36,6 +36,9 @@ _WHOLE: Mapping[Name, str] = {
 _ORDER: tuple[Name, ...] = ("in_use", "rounding", "allocator_free", "mapped", *_WHOLE)
 _LEAST_GROWTH = 1 << 20
 _LEAST_SHARE = 0.03  # of resident memory: growth below it and below _LEAST_GROWTH is none
+_FALL_FRACTION = 0.25  # of resident memory, given back within _FALL_SECONDS, or this share of the run: a final fall
+_FALL_SECONDS = 1.0
+_FALL_SHARE = 0.05
 _MOST_OF_IT = 0.6  # of the growth: then it has one cause
 
 
@@ -100,7 +103,7 @@ def ledger(series: Series, at: str | int | Snapshot = "end") -> Ledger:
         NothingToShow: the recording has no reading of pages up to that moment.
     """
     moment = series.moment(at)
-    read = _reading(series, moment)
+    read = _reading(series, moment, before_fall=at == "end" and not series.live)
     amounts = _amounts(read, series.mode)
     blocks = series.at(read)
     mapped = series.mappings.at(read.number) if series.mappings is not None else None
@@ -131,16 +134,24 @@ def _is_reading(snapshot: Snapshot) -> bool:
     return "part_heap" in snapshot.memory
 
 
-def _reading(series: Series, moment: Snapshot) -> Snapshot:
-    """The last reading up to a moment. One taken while the program shut down shows what was freed meanwhile as well."""
+def _reading(series: Series, moment: Snapshot, *, before_fall: bool) -> Snapshot:
+    """The last reading up to a moment. One taken while the program shut down shows what was freed meanwhile as well.
+
+    `before_fall`: of a program that gives memory back to the system before its end, the last before it does.
+    """
     found = [shot for shot in series.snapshots if shot.number <= moment.number and _is_reading(shot)]
     if not found:
         raise NothingToShow(
             f"{series.path} has no reading of the program's pages up to #{moment.number}",
             hint="they are made beside snapshots, from Linux only, of programs that the recorder may look at",
         )
-    running = [shot for shot in found if shot.kind not in ("shutdown", "exit")]
-    return running[-1] if running else found[-1]
+    running = [shot for shot in found if shot.kind not in ("shutdown", "exit")] or found[-1:]
+    last = running[-1]
+    if not before_fall:
+        return last
+    since = last.offset_s - max(_FALL_SECONDS, _FALL_SHARE * last.offset_s)
+    most = max((shot for shot in running if shot.offset_s >= since), key=_rss)
+    return most if _rss(last) < (1 - _FALL_FRACTION) * _rss(most) else last
 
 
 def _rss(snapshot: Snapshot) -> float:
