@@ -15,7 +15,10 @@ def frame_names(columns: Columns) -> list[tuple[str, ...]]:
     start = places.line_start.tolist()
     known = [name or system for name, system in zip(columns.functions.name, columns.functions.system_name, strict=True)]
     return [
-        tuple((known[function] if function >= 0 else "") or "?" for function in functions[start[row] : start[row + 1]])
+        tuple(
+            (known[function] if function >= 0 else "") or unnamed(columns, row)
+            for function in functions[start[row] : start[row + 1]]
+        )
         or (unnamed(columns, row),)
         for row in range(len(places))
     ]
