@@ -248,6 +248,9 @@ def test_binaries_are_found_by_the_environment(made: Made, tmp_path: Path, monke
     assert " work" not in ours("-top", "-alloc_space", gone).decode()
     monkeypatch.setenv("PPROF_BINARY_PATH", str(folder))
     assert " work" in ours("-top", "-alloc_space", gone).decode()
+    (folder / "prog").rename(tmp_path / "prog")
+    assert " work" not in ours("-top", "-alloc_space", gone).decode()
+    (tmp_path / "prog").rename(folder / "prog")
     monkeypatch.delenv("PPROF_BINARY_PATH")
     assert " work" in ours("-top", "-alloc_space", f"--lib_prefix={folder}", gone).decode()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from heaptide._errors import InputError, UsageError
 from heaptide.cli.guard import say
+from heaptide.cli.pprof_binaries import located
 from heaptide.cli.pprof_flags import Request
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class _Reader:
 
         self.request, self.program = request, program
         self.read: list[Series] = []
-        self.symbolizer = Symbolizer(search=search_path(request))
+        self.directories = search_path(request)
+        self.symbolizer = Symbolizer(search=self.directories)
         self._series: dict[str, Series] = {}
         self.look_up, self.names = _symbolize_options(request.settings.get("symbolize", ""))
         if request.on("no_strip_temp") and self.names == "simple":
@@ -105,7 +107,7 @@ class _Reader:
         foreign = build_foreign.read(path)
         for warning in foreign.warnings:
             say(f"warning: {path}: {warning}")
-        columns = foreign.columns
+        columns = located(foreign.columns, self.directories) if self.look_up else foreign.columns
         if self.look_up:
             columns = build_foreign.symbolized(columns, program=self.program, symbolizer=self.symbolizer)
         return self._with_names(columns)
@@ -122,7 +124,8 @@ class _Reader:
                 say(f"warning: {warning}")
             if not series.snapshots:
                 inputs.finish([series])
-        return self._with_names(columns_of(self._series[path].at(moment), self._series[path].images))
+        columns = columns_of(self._series[path].at(moment), self._series[path].images)
+        return self._with_names(located(columns, self.directories))
 
     def _with_names(self, columns: Columns) -> Columns:
         from heaptide.analysis.simplify import with_names
