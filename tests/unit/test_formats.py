@@ -217,7 +217,7 @@ def test_a_line_that_is_no_stack_is_an_error_at_a_byte() -> None:
 
 def test_names_that_collapsed_cannot_hold_are_mended() -> None:
     profile = collapsed.columns_of_names(["a;b\nc", ""], [0, 1], [2], [[5]], (collapsed.SAMPLES,))
-    assert collapsed.dump(profile, 0) == b"?;a:b c 5\n"
+    assert collapsed.dump(profile, 0) == b"[unknown];a:b c 5\n"
 
 
 # heaptrack and massif
