@@ -137,6 +137,7 @@ def test_completion_leaves_files_to_the_shell(line: str) -> None:
         (["pprof", "--texd", "x.0001.heap"], 2, "did you mean 'text'?", ""),
         (["pprof", "--weblits=main", "x.0001.heap"], 2, "did you mean 'weblist'?", "see: heaptide pprof --help"),
         (["pprof", "--text"], 2, "no profile was named", ""),
+        (["pprof", "--text", "--unit=parsecs", "x.0001.heap"], 2, "'parsecs' is no unit", "for instance bytes"),
         (["pprof", "--text", "gone", "x.0001.heap"], 3, "gone: No such file or directory", ""),
         (["run", "--frob"], 125, "No such option '--frob'.", "see: heaptide run --help"),
         (["run"], 125, "Missing argument 'COMMAND...'", ""),

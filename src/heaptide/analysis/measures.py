@@ -113,6 +113,11 @@ def scale(value: float, unit: str, to: str) -> tuple[float, str]:
     return base / target.factor, target.name
 
 
+def is_unit(name: str) -> bool:
+    """Whether values can be written in what is named: a unit, an automatic one, or a count."""
+    return name in _NO_UNIT or _known(name) is not None
+
+
 def is_memory(unit: str) -> bool:
     """Whether values of this unit are bytes, or multiples of them."""
     known = _known(unit)

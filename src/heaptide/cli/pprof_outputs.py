@@ -12,7 +12,7 @@ from heaptide.analysis.filters import ByName
 from heaptide.analysis.graph import EVERYTHING, CallGraph, Style, Trim
 from heaptide.analysis.importance import Order
 from heaptide.analysis.inquiry import Answer, ByTag, Inquiry, answer
-from heaptide.analysis.measures import is_memory
+from heaptide.analysis.measures import is_memory, is_unit
 from heaptide.analysis.tags import is_range
 from heaptide.cli.guard import say
 from heaptide.cli.pprof_flags import Request, compiled
@@ -110,7 +110,10 @@ def page_of(request: Request, counted_in: str) -> pprof.Page:
     if not divisor:
         raise UsageError("--divide_by is zero")
     filters = [f"{name}={text}" for name in _FILTERS if (text := request.settings.get(name))]
-    unit = "bytes" if request.on("show_bytes") and is_memory(counted_in) else request.settings.get("unit", "minimum")
+    asked = request.settings.get("unit", "minimum")
+    if not is_unit(asked):
+        raise UsageError(f"--unit {asked!r} is no unit", hint="for instance bytes, kb, mb, auto, minimum, seconds")
+    unit = "bytes" if request.on("show_bytes") and is_memory(counted_in) else asked
     return pprof.Page(unit, 1 / divisor, request.on("compact_labels"), filters, trim_of(request))
 
 
