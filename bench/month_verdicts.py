@@ -14,25 +14,27 @@ import numpy as np
 from heaptide import build as captures
 from heaptide.analysis.growth import ACTING, Judgement
 from heaptide.analysis.growth.decide import Setting, decide
-from heaptide.analysis.growth.judge import floor_of, stretch_of
 from heaptide.model import Series
 
-FIRST_ID = 16
+FLOOR_PART = 0.01
+"""Growth over the month by less than this part of the most in use is of no interest."""
 Recorder = Callable[[Path, Path, Sequence[str], Sequence[str]], tuple[Path, dict[str, Any], Any]]
 
 
 def judged(series: Series, ids: np.ndarray) -> tuple[list[Judgement], list[tuple[float, ...]]]:
     """Each of these stacks as a site of its own: what is said of it, and the times of its steps, seconds."""
-    stretch = stretch_of(series, "start", "exit")
-    histories = series.histories(ids, np.arange(len(ids)), len(ids), stretch.columns)
-    sampled = series.mode == "sampled"
-    found = decide(histories, stretch.times, Setting(sampled, floor_of(stretch, histories, sampled)))
-    return found, [tuple(stretch.snapshots[step].offset_s for step in one.steps) for one in found]
+    at = np.arange(len(series.snapshots))
+    histories = series.histories(ids, np.arange(len(ids)), len(ids), at)
+    most = max(snapshot.in_use_bytes for snapshot in series.snapshots)
+    setting = Setting(series.mode == "sampled", FLOOR_PART * most / series.duration_s)
+    found = decide(histories, histories.offset_s, setting)
+    return found, [tuple(series.snapshots[step].offset_s for step in one.steps) for one in found]
 
 
-def overlap(one: Judgement, other: Judgement) -> bool:
-    """Whether each rate lies in the other's interval."""
-    return one.rate_low <= other.rate <= one.rate_high and other.rate_low <= one.rate <= other.rate_high
+def agree(full: Judgement, thinned: Judgement) -> bool:
+    """Whether the rate of the full record lies in the interval of the thinned one, and the intervals meet."""
+    meet = full.rate_low <= thinned.rate_high and thinned.rate_low <= full.rate_high
+    return meet and thinned.rate_low <= full.rate <= thinned.rate_high
 
 
 def compare_verdicts(
@@ -69,7 +71,7 @@ def print_comparison(
         seen["stacks"] += 1
         seen["same label"] += one.verdict == other.verdict
         seen["same colour"] += (one.verdict in ACTING) == (other.verdict in ACTING)
-        seen["rates agree"] += overlap(one, other)
+        seen["rates agree"] += agree(one, other)
         if one.verdict != other.verdict:
             changed.append(
                 f"  {shape} #{row}: {one.verdict} ({one.confidence:.2f}) became {other.verdict} "

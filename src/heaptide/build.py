@@ -48,6 +48,7 @@ _LOST = "the record of this stack was lost"
 _TRUNCATED = f"the stack is deeper than recorded (the agent keeps {fmt.MAX_DEPTH} frames); its root was cut off"
 _EMPTY = "the stack is empty"
 _KEPT_PROFILES = 8
+_REPLACED_TRIES = 5
 _PT_LOAD, _PF_X = 1, 1  # of ELF program headers: type, flag
 
 
@@ -127,6 +128,18 @@ def _costs(account: Account) -> dict[str, int]:
 def _bytes_of(path: str) -> tuple[bytes, bool]:
     """The file's bytes, and whether its writer still lives (it holds a lock; asked before reading, see format.h).
 
+    Where the recorder put a shorter file in its place meanwhile, that one's: the old file looks forsaken then.
+    """
+    for _ in range(_REPLACED_TRIES):
+        data, locked, replaced = _bytes_once(path)
+        if locked or not replaced:
+            break
+    return data, locked
+
+
+def _bytes_once(path: str) -> tuple[bytes, bool, bool]:
+    """As `_bytes_of`, and whether the file has lost its name by now.
+
     Read and not mapped: a file that is cut short while it is mapped would end this process by SIGBUS.
     """
     try:
@@ -139,7 +152,8 @@ def _bytes_of(path: str) -> tuple[bytes, bool]:
     with open(descriptor, "rb") as file:
         try:
             locked = _is_locked(descriptor)
-            return file.read(), locked
+            data = file.read()
+            return data, locked, os.fstat(descriptor).st_nlink == 0 and os.path.exists(path)
         except OSError as error:
             raise InputError(path, None, f"cannot be read: {error.strerror}") from None
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from heaptide import build
 from heaptide._errors import InputError, UsageError
 from heaptide.build import load
 from heaptide.capture import format as fmt
@@ -261,3 +262,23 @@ def test_while_it_is_written(tmp_path):
         done = load(path, symbolizer=Names())
         assert done.complete and not done.live  # its last record is there, the lock is about to go
     assert load(path, symbolizer=Names()).warnings == []
+
+
+def test_a_file_that_was_replaced_while_it_was_opened_is_opened_again(tmp_path, monkeypatch):
+    """As the recorder does to keep to its budget: the old file is unlinked, and its lock is gone with its writer's."""
+    path, shorter = tmp_path / "x.tide", tmp_path / "shorter"
+    path.write_bytes(CaptureBuilder().process().snapshot("start", {}).data())
+    shorter.write_bytes(CaptureBuilder().process().snapshot("start", {}).snapshot("time", {}).data())
+    writer = shorter.open("rb")
+    fcntl.flock(writer, fcntl.LOCK_EX)
+    really_locked = build._is_locked
+
+    def replace_first(descriptor):
+        if shorter.exists():
+            shorter.rename(path)
+        return really_locked(descriptor)
+
+    monkeypatch.setattr(build, "_is_locked", replace_first)
+    with writer:
+        series = load(path)
+    assert series.live and len(series.snapshots) == 2
