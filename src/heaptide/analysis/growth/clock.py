@@ -15,8 +15,9 @@ Floats = npt.NDArray[np.float64]
 _GAP_FACTOR = 10.0
 """A gap between snapshots may be sleep when it is so many times as long as both its neighbours."""
 _LEAST_GAP_S = 30.0
-_IDLE = 0.02
-"""... and sleep it is when the process allocated at less than this part of its usual rate in it."""
+_IDLE = 3.0
+"""... and sleep it is when the process allocated in it at most what it usually does in so many of the neighbours: some
+of the gap, beside the sleep, it was awake."""
 
 
 def waking(offset_s: Floats, allocated: Floats) -> Floats:
@@ -35,5 +36,5 @@ def waking(offset_s: Floats, allocated: Floats) -> Floats:
     if long.all() or not long.any():
         return offset_s.copy()
     usual = done[~long].sum() / gaps[~long].sum()
-    asleep = long & (done < _IDLE * usual * gaps)
+    asleep = long & (done < _IDLE * usual * neighbours)
     return np.concatenate([offset_s[:1], offset_s[0] + np.cumsum(np.where(asleep, neighbours, gaps))])

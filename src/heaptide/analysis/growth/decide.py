@@ -25,7 +25,7 @@ ALPHA_KEPT = 1e-2
 """... and one of which nothing is freed: what is live there does not come and go."""
 ALPHA_BOTH = 5e-4
 """... and one whose age has surely grown, where load makes what is in use noisy."""
-ARRIVALS, LATE_SHARE, LATE_PART = 4, 0.35, 0.25
+ARRIVALS, LATE_SHARE, LATE_PART = 3, 0.3, 0.25
 """Without that much proof, kept memory is accused that came in so many portions in the last half, was there so large a
 part of all growth after the start, and of all that is in use."""
 ALPHA_AGE = 1e-3
@@ -45,11 +45,16 @@ FALLEN = 0.2
 BOUNDED = 0.5
 """Probability of a bound that excuses."""
 EARLY_SHARE = 0.3
-"""Where less of the growth came in the last half, it runs out unless it surely goes on."""
+"""Where less of the growth came in the last half, it runs out unless it surely goes on; but of few portions fewer may
+come late by chance."""
 LATE, GOES_ON_LATE = 0.35, 0.02
 """Growth that surely goes on after this part of the run is not excused by what was before."""
 CONTAINER = 0.3
 """Less than this part of the growth comes from more blocks: the blocks grow."""
+SURE, FAIRLY_SURE, PERHAPS_SURE, EXCUSED, EARLIER, OPEN, QUIET = 0.995, 0.98, 0.15, 0.1, 0.03, 0.02, 0.001
+"""Confidence, by rule: the share of the sites under it that do grow, over the tuning seeds of the shapes of
+tests/programs/shapes (docs/design/0006 has the counts)."""
+FAIRLY = 1e-4
 SWING = 0.5
 ROUGH = 8.0
 
@@ -92,7 +97,7 @@ class Facts:
     part: Floats
     """Of what is in use, the part that came in the last half."""
     arrivals: npt.NDArray[np.int64]
-    """See `shape.arrivals`."""
+    """In the last half, see `shape.arrivals`."""
     fallen: Floats
     """See `shape.fallen`."""
     louder: Flags
@@ -126,7 +131,9 @@ def _facts(histories: Histories, times: Floats, features: Features) -> Facts:
     risen = means[:, -1] - means[:, bins // 2]
     grown = np.maximum(later[:, -1] - later[:, 0], 1e-9)
     latest = features.series @ bin_means(times, begin + LATE * length, float(times[-1]), bins)
-    bounded, bound = _bounds(later, latest, risen < EARLY_SHARE * grown, p)
+    portions = np.maximum(shape.arrivals(later), 1)
+    least = np.minimum(EARLY_SHARE, 0.5 - 1 / np.sqrt(portions))  # two standard deviations below one half
+    bounded, bound = _bounds(later, latest, risen < least * grown, p)
     return Facts(
         p=p,
         p_age=_age_evidence(histories, times, features, p),
@@ -141,7 +148,7 @@ def _facts(histories: Histories, times: Floats, features: Features) -> Facts:
         filled=(later[:, 2 * bins // 3] - later[:, 0]) / top,
         share=risen / grown,
         part=risen / top,
-        arrivals=shape.arrivals(means),
+        arrivals=shape.arrivals(means[:, bins // 2 :]),
         fallen=shape.fallen(later),
         louder=np.array(
             [
@@ -230,7 +237,8 @@ def _judgement(
     setting: Setting,
 ) -> Judgement:
     verdict, confidence, why = _verdict(features, facts, jumps, row, setting)
-    series, objects = features.series[row], histories.in_use_objects[row]
+    series = features.series[row]
+    objects = histories.alloc_objects[row] - histories.free_objects[row]
     half = float(times[-1] - times[0]) / 2
     spread = float(features.half.spread[row])
     grains = float(features.quantum[row]) / half if setting.sampled else 0.0
@@ -242,7 +250,7 @@ def _judgement(
         rate_high=float(features.high[row]),
         object_rate=float(objects[-1] - np.interp(times[0] + half, times, objects)) / half,
         growth=float(series[-1] - series[0]),
-        in_use=float(histories.in_use_bytes[row, -1]),
+        in_use=float(histories.alloc_bytes[row, -1] - histories.free_bytes[row, -1]),
         detectable=_detectable(spread, grains),
         why=why,
         steps=jumps.index,
@@ -285,12 +293,12 @@ def _detectable(spread: float, grains: float) -> float:
 def _verdict(features: Features, facts: Facts, jumps: Jumps, row: int, setting: Setting) -> tuple[Verdict, float, str]:
     low, high = float(features.low[row]), float(features.high[row])
     if jumps.index and jumps.kept:
-        return "growing", 0.95, jumps.why
+        return "growing", SURE, jumps.why
     if low > 0 and high > setting.min_rate and _is_proved(features, facts, row):
         excuse = _excuse(facts, jumps, row)
         if excuse is None:
             replaced = facts.replaced[row] > 1 or facts.container[row]
-            return ("growing" if replaced else "leak"), 0.95, "its last half grew"
+            return ("growing" if replaced else "leak"), _sureness(features, facts, row), "its last half grew"
         return excuse
     return _quiet(features, facts, row, setting)
 
@@ -304,31 +312,36 @@ def _is_proved(features: Features, facts: Facts, row: int) -> bool:
     return bool(facts.p[row] < ALPHA_KEPT or portions)
 
 
+def _sureness(features: Features, facts: Facts, row: int) -> float:
+    strong = min(facts.p[row], facts.p_age[row]) < FAIRLY or features.kept[row]
+    return SURE if strong else FAIRLY_SURE
+
+
 def _excuse(facts: Facts, jumps: Jumps, row: int) -> tuple[Verdict, float, str] | None:
     """Why a site that surely grew is not accused."""
     if facts.bounded[row] > BOUNDED:
-        return "filling", 0.05, "its growth runs out"
+        return "filling", EXCUSED, "its growth runs out"
     if facts.record[row] < RECORD or facts.fallen[row] > FALLEN:
-        return "unsure", 0.1, "it was high before, and came back"
+        return "unsure", EXCUSED, "it was high before, and came back"
     if jumps.overdue:
-        return "filling", 0.1, "its steps have ceased"
+        return "filling", EXCUSED, "its steps have ceased"
     alpha = ALPHA_AGE if facts.louder[row] else ALPHA_SAME_LOAD
     if not facts.container[row] and facts.p_age[row] > alpha:
-        return "steady", 0.05, "it follows its load: what is in use is no older than before"
+        return "steady", EXCUSED, "it follows its load: what is in use is no older than before"
     return None
 
 
 def _quiet(features: Features, facts: Facts, row: int, setting: Setting) -> tuple[Verdict, float, str]:
     if features.low[row] > 0 and facts.bounded[row] <= BOUNDED:
-        return "unsure", 0.3, "it may grow, but that is not certain"
+        return "unsure", PERHAPS_SURE, "it may grow, but that is not certain"
     if facts.returns[row] >= 2 and facts.swing[row] > SWING and facts.rough[row] > ROUGH:
-        return "cyclic", 0.01, f"it came back to its trough {facts.returns[row]} times"
+        return "cyclic", QUIET, f"it came back to its trough {facts.returns[row]} times"
     if (
         facts.filled[row] > 0.3
         and facts.rough[row] > ROUGH
         and (facts.p[row] > PERHAPS or facts.bounded[row] > BOUNDED)
     ):
-        return "filling", 0.02, "it grew earlier"
+        return "filling", EARLIER, "it grew earlier"
     if features.high[row] < setting.floor:
-        return "steady", 0.01, "no growth that matters"
-    return "unsure", 0.05, "no growth is certain, and not ruled out"
+        return "steady", QUIET, "no growth that matters"
+    return "unsure", OPEN, "no growth is certain, and not ruled out"

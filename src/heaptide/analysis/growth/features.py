@@ -127,9 +127,12 @@ def interval(fitted: trend.Trend, grains: Floats, kept: npt.NDArray[np.bool_], l
 
     What is kept arrives in grains: at the rate r over a time T the variance of the estimated rate is at least r g / T
     for grains of g bytes. Wilson's (1927) reasoning: the ends are the rates for which the estimate would lie just
-    within the error that *they* predict, not the error that the estimate predicts.
+    within the error that *they* predict, not the error that the estimate predicts. Where all that comes is kept, all of
+    the variance is of this kind, bursts and load included: what arrives is never less than nothing.
     """
     per_rate = _WALK_LOSS * grains / length
+    whole = np.divide(np.square(fitted.spread), fitted.rate, out=np.zeros(len(grains)), where=fitted.rate > 0)
+    per_rate = np.where(kept, np.maximum(per_rate, whole), per_rate)
     arrivals = per_rate * np.maximum(fitted.rate, 0.0)
     rest = np.maximum(np.square(fitted.spread) - arrivals, 0.0)
     ends = []

@@ -37,6 +37,8 @@ _EXPLAINED = 0.7
 """Steps that make up so much of the growth are the growth."""
 _OVERDUE = 2.0
 """A geometric series of steps has ceased after so many times its last gap."""
+_SERIES, _GEOMETRIC = 4, 0.6
+"""So many steps, each by this part of the level before it, are a series of which the next can be foretold."""
 _REPLACED = 0.2
 _LOUDER = 3.0
 
@@ -171,9 +173,9 @@ def _is_turnover(histories: Histories, times: Floats, row: int, rise: _Rise) -> 
 
 def _overdue(rises: list[_Rise], times: Floats) -> bool:
     """Steps that grow with the level, as a container's do, announce the next: it comes after about twice the gap."""
-    if len(rises) < 2:
+    if len(rises) < _SERIES:
         return False
     last, previous = rises[-1], rises[-2]
-    geometric = all(rise.bytes >= 0.4 * rise.before for rise in rises[-2:])
+    geometric = all(rise.bytes >= _GEOMETRIC * rise.before for rise in rises[1 - _SERIES :])
     gap = times[last.index] - times[previous.index]
     return bool(geometric and times[-1] - times[last.index] > _OVERDUE * gap)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_NOTICEABLE = 0.05
+_NOTICEABLE = 0.03
 _GIVEN_BACK = 0.7
 _LOAD_KNOTS = 25
 _HIGH, _LOW = 0.6, 0.25
@@ -53,10 +53,9 @@ def returns(means: Floats) -> Ints:
 
 
 def arrivals(means: Floats) -> Ints:
-    """In how many of the last half's bins a row rose by a noticeable part of what it rose there in all."""
-    half = means[:, means.shape[1] // 2 :]
-    rise = half[:, -1:] - half[:, :1]
-    result: Ints = ((np.diff(half, axis=1) > _NOTICEABLE * rise) & (rise > 0)).sum(axis=1)
+    """In how many bins a row rose by a noticeable part of what it rose in all."""
+    rise = means[:, -1:] - means[:, :1]
+    result: Ints = ((np.diff(means, axis=1) > _NOTICEABLE * rise) & (rise > 0)).sum(axis=1)
     return result
 
 

@@ -67,9 +67,9 @@ def suspects_of(
     growth = _growth_by_row(series, stretch, profile.ids)
     every = np.arange(len(stretch.columns))
     callers = spread_growth(profile, sites, judgements, growth, partial(case.sums, every), partial(case.judge, every))
-    members = _members(sites)
+    members, in_use = _members(sites), histories.in_use_bytes
     found = [
-        _site(case, kind, place, judgement, histories.in_use_bytes[place], members[place], growth)
+        _site(case, kind, place, judgement, in_use[place], members[place], growth)
         for place, judgement in enumerate(judgements)
     ]
     parts = {site for spread in callers for site in spread.sites}

@@ -10,7 +10,7 @@ is averaged over a family of noise models, each weighted by how well it explains
 
 For each model m the posterior of b is Student's t with n - 2 + NU degrees about the generalised least squares estimate,
 and the model's weight is its restricted likelihood (Harville 1974; Zellner 1971, chapter 3, for the integral over s).
-K_m are mixtures of white noise, first-order autoregressions of several memories and a random walk; the random walk's
+K_m are mixtures of white noise, first-order autoregressions of several memories and random walks; the random walk's
 estimate is nearly the difference of the ends, white noise's is ordinary least squares. Müller and Watson (2008, 2016)
 reason in this way about trends of few low frequencies.
 
@@ -36,6 +36,8 @@ _MEMORIES = (0.0, 1.0, 2.0, 4.0, 8.0)
 _WALK_PRIOR = 16.0
 """How much likelier a pure random walk is beforehand than each other model: what is kept arrives at random. Noise of a
 memory near the whole stretch cannot be told from it, and is taken for it."""
+_TIDE_MEMORY, _TIDE_PRIOR = 2.0, 4.0
+"""Of a walk whose steps have a memory: what is kept arrives with the load, and load lasts."""
 _QUANTILE_STEPS = 40
 
 
@@ -137,7 +139,13 @@ def noises(points: int) -> tuple[tuple[Floats, float], ...]:
         for memory in _WALK_MEMORIES
         if memory in stationary
     ]
-    return (*((covariance, 0.0) for covariance in [*stationary.values(), *mixed]), (walk, math.log(_WALK_PRIOR)))
+    sums = np.tril(np.ones((points, points)))
+    tide = _scaled(sums @ np.exp(-apart / _TIDE_MEMORY) @ sums.T)
+    return (
+        *((covariance, 0.0) for covariance in [*stationary.values(), *mixed]),
+        (walk, math.log(_WALK_PRIOR)),
+        (tide, math.log(_TIDE_PRIOR)),
+    )
 
 
 def _scaled(covariance: Floats) -> Floats:
