@@ -31,9 +31,6 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     if request.on("help"):
         out(help_text(ctx.command_path))
         return
-    if "http" in request.settings:
-        _serve(ctx, request)
-        return
     to_terminal = sys.stdout is not None and sys.stdout.isatty()
     if request.output in _BINARY and to_terminal and not request.settings.get("output") and not request.viewer:
         raise UsageError(
@@ -74,20 +71,3 @@ def _deliver(request: Request, data: bytes) -> None:
         show(data, request.viewer, request.output)
     else:
         out_bytes(data)
-
-
-def _serve(ctx: click.Context, request: Request) -> None:
-    """``--http``: the web interface, by `heaptide serve`."""
-    from heaptide.cli.main import COMMANDS, cli
-
-    if request.named:
-        raise UsageError(f"--http shows everything; leave --{request.named[0]} away")
-    if "serve" not in COMMANDS:
-        raise UsageError("there is no web interface in this version", hint="name an output, for instance --svg")
-    command = cli.get_command(ctx, "serve")
-    assert command is not None, "COMMANDS names a module"
-    host, _, port = request.settings["http"].rpartition(":")
-    words = [*(["--host", host] if host else []), *(["--port", port] if port else []), *request.files]
-    if request.on("no_browser"):
-        words.append("--no-browser")
-    command.main(words, prog_name="heaptide serve", standalone_mode=False)

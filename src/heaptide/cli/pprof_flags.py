@@ -79,7 +79,6 @@ SWITCHES = {
     "intel_syntax": "Machine code in Intel's syntax.",
     "trim": "Honour nodecount and the fractions. (default; =false to keep all)",
     "no_strip_temp": "Keep template arguments.",
-    "no_browser": "With --http: do not open a browser.",
     "debug-syms-by-id": "Accepted; always so.",
     "help": "Print this.",
 }
@@ -115,7 +114,6 @@ SETTINGS = {
     "buildid": ("ID", "Of the main program, where the profile has none."),
     "add_comment": ("TEXT", "One more comment."),
     "tools": ("DIR", "Where to look for objdump. (default: $PPROF_TOOLS)"),
-    "http": ("[HOST]:PORT", "Show the profile in a browser (heaptide serve)."),
 }
 LISTS = frozenset({"base", "diff_base", "add_lib"})
 ALIASES = {"retain": "show", "exclude": "hide", "h": "help"}
@@ -123,6 +121,8 @@ NEVER = {
     "maxdegree": "edges are trimmed by --edgefraction",
     "heapcheck": "read the checker's .heap file without it",
     "interactive": "there is no shell; name an output",
+    "http": "there is no web interface yet; --web shows the graph in a browser",
+    "no_browser": "it belongs to --http, which is not known",
     "seconds": "profiles are read from files",
     "timeout": "profiles are read from files",
     "thread": "jemalloc's threads are summed",
