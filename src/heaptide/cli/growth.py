@@ -18,6 +18,8 @@ from heaptide.cli.quantities import Rate
 if TYPE_CHECKING:
     from heaptide.analysis.growth import Growth
     from heaptide.analysis.growth.suppress import Rule
+    from heaptide.analysis.ledger import Ledger
+    from heaptide.model import Series
 
 _ROWS = 10
 _EPILOG = """\b
@@ -78,11 +80,23 @@ def command(
         not_mine=_expression(not_mine),
         suppress=_rules(suppress),
     )
+    account = _ledger(series[0], end)
     if as_json:
-        out(render.document(found))
+        out(render.document(found, account))
     else:
-        out(render.text(found, sources=_sources(found), limit=limit, colour=options.colour()))
+        out(render.text(found, account, sources=_sources(found), limit=limit, colour=options.colour()))
     inputs.finish(series)
+
+
+def _ledger(series: Series, end: str) -> Ledger | None:
+    """Where the resident memory of the first recording is; None where its pages were not read."""
+    from heaptide._errors import NothingToShow
+    from heaptide.analysis.ledger import ledger
+
+    try:
+        return ledger(series, end)
+    except NothingToShow:
+        return None
 
 
 def _expression(text: str | None) -> re.Pattern[str] | None:

@@ -36,23 +36,27 @@ def last_words(result: RunResult, deadline: float, *, why_off: str | None = None
     answer.join(max(0.0, deadline - time.monotonic()))
     lines += [f"heaptide: wrote {name}" for name in _names(written)]
     lines.append(f"heaptide: {answer.sentence or _without_symbols(largest)}")
+    if answer.verdict:
+        lines.append(f"heaptide: {answer.verdict}")
     lines.append(f"heaptide: it cost {_costs(written, answer.costs)}")
     name = shlex.quote(str(largest["path"]))
     if answer.sentence is None:
         lines.append(f"heaptide: symbols still loading, type: heaptide top {name}")
     else:
-        lines.append(f"heaptide: see: heaptide top {name}")
+        lines.append(f"heaptide: see: heaptide {'growth' if answer.verdict else 'top'} {name}")
     return lines
 
 
 class _Answer(threading.Thread):
-    """Opens the capture and finds the site that holds most. Loading symbols may take longer than we may wait."""
+    """Opens the capture, finds the site that holds most, and judges. All that may take longer than we may wait."""
 
     def __init__(self, path: str) -> None:
         super().__init__(daemon=True)
         self._path = path
         self.costs: Mapping[str, int] = {}
         self.sentence: str | None = None
+        self.verdict: str | None = None
+        """None while it is not known, and where the run was too short for one."""
 
     def run(self) -> None:
         import heaptide
@@ -62,8 +66,18 @@ class _Answer(threading.Thread):
             series = heaptide.open(self._path)
             self.costs = series.costs
             self.sentence = held(series)
+            self.verdict = verdict(series)
         except HeaptideError as error:
             self.sentence = f"{self._path} cannot be read back: {error.message}"
+
+
+def verdict(series: Series) -> str | None:
+    """What grows, in one sentence; None where the recording is too short to tell."""
+    from heaptide.analysis.growth import judge
+    from heaptide.render.growth import headline
+
+    growth = judge(series)
+    return None if growth.verdict == "too-short" else headline(growth)
 
 
 def held(series: Series) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from heaptide.analysis.growth import ACTING, Growth, Step, Suspect
+from heaptide.analysis.ledger import Ledger
 from heaptide.model import Frame
 from heaptide.render import json, names, pace, units
+from heaptide.render import ledger as ledgers
 from heaptide.render.harmless import harmless
 
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -20,8 +22,16 @@ Sources = Mapping[tuple[str, int], str]
 """(file, line) -> the text that stands there, where the source could be read."""
 
 
-def text(growth: Growth, *, sources: Sources | None = None, limit: int = 0, colour: bool = False) -> str:
-    """The answer for a person: one headline, then each suspect with its reasons; ``limit`` of them when not 0."""
+def text(
+    growth: Growth,
+    ledger: Ledger | None = None,
+    *,
+    sources: Sources | None = None,
+    limit: int = 0,
+    colour: bool = False,
+) -> str:
+    """The answer for a person: one headline, then each suspect with its reasons (``limit`` of them when not 0), then
+    what was not accused, and where the resident memory is."""
     lines = [_heading(growth), "", _bold(headline(growth), colour)]
     acting = growth.acting
     shown = acting[:limit] if limit else acting
@@ -30,6 +40,8 @@ def text(growth: Growth, *, sources: Sources | None = None, limit: int = 0, colo
     if len(shown) < len(acting):
         lines += ["", f"... {units.count(len(acting) - len(shown))} more suspects (-n 0 shows all)"]
     lines += ["", *_others(growth)] if growth.suspects else []
+    if ledger is not None:
+        lines += ["", *ledgers.short(ledger)]
     return "\n".join(lines) + "\n"
 
 
@@ -133,7 +145,7 @@ def _bold(words: str, colour: bool) -> str:
     return f"{_BOLD}{words}{_PLAIN}" if colour else words
 
 
-def document(growth: Growth) -> str:
+def document(growth: Growth, ledger: Ledger | None = None) -> str:
     """`growth --json`: the document of the design. Rates are per hour, times seconds or ISO 8601 (UTC)."""
     detectable = growth.detectable
     return json.document(
@@ -147,6 +159,7 @@ def document(growth: Growth) -> str:
             "detectable_bytes_per_hour": None if detectable is None else detectable * _HOUR,
             "limit_bytes": growth.limit_bytes,
             "suspects": [_suspect(growth, suspect) for suspect in growth.suspects],
+            "ledger": None if ledger is None else ledgers.body(ledger),
         }
         | ({"reason": growth.reason} if growth.reason else {})
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from heaptide.analysis.ledger import Cause, Growth, Ledger, Name, Part, Share
 from heaptide.model import Series, Snapshot
@@ -46,6 +47,13 @@ def text(ledger: Ledger, series: Series, asked: Snapshot, *, colour: bool = Fals
     if ledger.growth is not None:
         lines.append(growth_sentence(ledger.growth))
     return "\n".join(lines) + "\n"
+
+
+def short(ledger: Ledger) -> list[str]:
+    """For below another report: the parts that hold something, without their sites, and what made memory grow."""
+    held = tuple(replace(part, sites=()) for part in ledger.parts if part.bytes >= 1)
+    lines = [f"resident memory at {headings.moment(ledger.read)}", *_table(replace(ledger, parts=held), False)]
+    return lines + ([growth_sentence(ledger.growth)] if ledger.growth is not None else [])
 
 
 def _read_words(read: Snapshot, asked: Snapshot) -> str:

@@ -20,9 +20,8 @@ def rate(per_second: float, *, signed: bool = False) -> str:
 
 def sureness(probability: float) -> str:
     """``97 % sure``; never a hundred per cent, which no statistic gives."""
-    if probability > 0.995:
-        return "over 99 % sure"
-    return f"{100 * probability:.0f} % sure" if probability >= 0.005 else "under 1 % sure"
+    percent = int(100 * min(max(probability, 0.0), 0.99))  # rounded down: 99.5 is not all
+    return f"{percent} % sure" if percent else "under 1 % sure"
 
 
 def spark(values: Sequence[float]) -> str:
