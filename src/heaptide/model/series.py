@@ -146,12 +146,12 @@ class Series:
         at: "str | int | Snapshot" = "end",
     ) -> Profile:
         """What was allocated after one moment and until another, and is in use at a third: `inuse_space`,
-        `inuse_objects`, estimates in every mode. `start` as the first moment means from the beginning.
+        `inuse_objects`, estimates in every mode. The word `start` as the first moment means from the beginning.
 
         Raises as `survivors`.
         """
         first, last = self.moment(after), self.moment(until)
-        low = 0 if first.number == self.snapshots[0].number else first.number
+        low = 0 if after == "start" else first.number
         found = self.survivors(at).born_between(low, last.number)
         assert isinstance(self._source, Registry)  # survivors() asked it
         return self._source.survivors_profile(found, self._index[self.moment(at).number])
