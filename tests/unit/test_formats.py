@@ -312,6 +312,31 @@ def test_ids_need_not_count_from_one() -> None:
     assert pprof.parse(_broken(change)).stack.tolist() == plain.stack.tolist()
 
 
+@pytest.mark.parametrize(
+    "sample",
+    [
+        b"\x0a\x02\x01\x02\x12\x01\x05",  # packed, as all writers have it
+        b"\x08\x01\x08\x02\x10\x05",  # one by one
+        b"\x0a\x01\x01\x0a\x01\x02\x12\x01\x05",  # in two pieces
+        b"\x0a\x03\x01\x82\x00\x12\x01\x05",  # a number with more bytes than it needs
+        b"\x7a\x01\x20\x0a\x02\x01\x02\x12\x01\x05",  # with a field that is not known
+    ],
+)
+def test_every_way_of_writing_a_list_is_read(sample: bytes) -> None:
+    places = b"\x22\x02\x08\x01\x22\x02\x08\x02"
+    columns = pprof.parse(b"\x0a\x02\x08\x01" + b"\x12" + bytes([len(sample)]) + sample + places + b"\x32\x00\x32\x01x")
+    columns.check()
+    assert (columns.stack.tolist(), values(columns)) == ([0, 1], {"x": [5]})
+
+
+@pytest.mark.parametrize("ids", [b"\x01\x82", b"\xff" * 10 + b"\x01", b"\x81"])
+def test_a_list_that_ends_inside_a_number_is_refused(ids: bytes) -> None:
+    sample = b"\x0a" + bytes([len(ids)]) + ids + b"\x12\x01\x05"
+    data = b"\x0a\x02\x08\x01\x12" + bytes([len(sample)]) + sample + b"\x22\x02\x08\x01\x32\x00\x32\x01x"
+    with pytest.raises(InputError, match=r"is no profile\.proto"):
+        pprof.parse(data, "x")
+
+
 def test_bombs_are_refused() -> None:
     with pytest.raises(InputError, match="unpacks to more than"):
         packed.unpack(gzip.compress(bytes(40 << 20)), "x")

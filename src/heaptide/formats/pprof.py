@@ -9,7 +9,7 @@ location that is not there, another number of values than types, an id twice) is
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -30,6 +30,8 @@ _KINDS = {
 }
 """How the fields of Profile, by number, are written."""
 _ENOUGH_FIELDS = 20
+_ALL = (1 << 64) - 1
+_LONGEST_VARINT = 10
 _LEVEL = 1
 """Of compression: level 6 takes four times as long for a tenth less."""
 
@@ -67,22 +69,69 @@ def _varint(head: bytes, at: int) -> tuple[int, int]:
 
 def parse(data: bytes, path: str = "<profile>") -> Columns:
     """Read a profile, gzipped or plain. ``path`` is only named in errors: InputError when it is none."""
+    plain = unpack(data, path) if is_gzip(data) else data
+    message = _message(plain, path, packed=True)
+    message.DiscardUnknownFields()
+    if message.ByteSize() == len(plain):  # what would be written is as long as what was read: nothing was passed over
+        try:
+            return _Reading(message, path, _packed_lists).columns()
+        except ValueError:
+            pass  # a list that is cut: the library says so below
+    return _Reading(_message(plain, path, packed=False), path, _lists).columns()
+
+
+def _message(plain: bytes, path: str, *, packed: bool) -> Any:
     from google.protobuf.message import DecodeError
 
-    plain = unpack(data, path) if is_gzip(data) else data
-    message = profile_class()()
+    message = profile_class(packed=packed)()
     try:
         message.ParseFromString(plain)
     except DecodeError as error:
         raise InputError(path, None, f"is no profile.proto: {error}") from None
-    return _Reading(message, path).columns()
+    return message
+
+
+def _lists(samples: Any, name: str) -> tuple[_Ids, Ints]:
+    """The numbers in a repeated field of all samples, and where each sample's begin."""
+    start = _bounds(len(getattr(one, name)) for one in samples)
+    numbers = chain.from_iterable(getattr(one, name) for one in samples)
+    flat = np.fromiter((number & _ALL for number in numbers), np.uint64, int(start[-1]))
+    return flat, start
+
+
+def _packed_lists(samples: Any, name: str) -> tuple[_Ids, Ints]:
+    """The same from fields that are seen as bytes. ValueError if a list ends inside a number, or a number is too long.
+
+    A number is a varint: seven bits a byte, the lowest first; the last byte is under 128.
+    """
+    parts = [getattr(one, name) for one in samples]
+    data = np.frombuffer(b"".join(parts), np.uint8)
+    edges = _bounds(map(len, parts))
+    is_last = data < 0x80
+    if not is_last[edges[1:][np.diff(edges) > 0] - 1].all():
+        raise ValueError(name)
+    ends = np.flatnonzero(is_last) + 1
+    begins = np.concatenate((np.zeros(1, np.int64), ends[:-1]))[: len(ends)]
+    lengths = ends - begins
+    if len(lengths) and lengths.max() > _LONGEST_VARINT:
+        raise ValueError(name)
+    flat = (data[begins] & 0x7F).astype(np.uint64)
+    rows = np.flatnonzero(lengths > 1)
+    for step in range(1, _LONGEST_VARINT):
+        bits = data[begins[rows] + step] & 0x7F
+        flat[rows] |= bits.astype(np.uint64) << np.uint64(7 * step)
+        rows = rows[lengths[rows] > step + 1]
+        if not len(rows):
+            break
+    return flat, np.searchsorted(ends, edges, side="right").astype(np.int64)
 
 
 class _Reading:
     """From messages to columns."""
 
-    def __init__(self, message: Any, path: str) -> None:
+    def __init__(self, message: Any, path: str, lists: Callable[[Any, str], tuple[_Ids, Ints]]) -> None:
         self.message = message
+        self.lists = lists
         self.path = path
         self.strings: list[str] = [text.decode("utf-8", "surrogateescape") for text in message.string_table]
 
@@ -165,20 +214,18 @@ class _Reading:
         )
 
     def _stacks(self) -> tuple[Indices, Ints]:
-        every = self.message.sample
-        start = _bounds(len(one.location_id) for one in every)
-        flat = np.fromiter(chain.from_iterable(one.location_id for one in every), np.uint64, int(start[-1]))
+        flat, start = self.lists(self.message.sample, "location_id")
         stack = self._rows(flat, self.message.location, "location")
         if len(stack) and stack.min() < 0:
             raise self._wrong("a sample names the location 0")
         return stack, start
 
     def _values(self) -> Ints:
-        every, kinds = self.message.sample, len(self.message.sample_type)
-        if any(len(one.value) != kinds for one in every):
+        kinds = len(self.message.sample_type)
+        flat, start = self.lists(self.message.sample, "value")
+        if (np.diff(start) != kinds).any():
             raise self._wrong(f"a sample has another number of values than there are types ({kinds})")
-        flat = np.fromiter(chain.from_iterable(one.value for one in every), np.int64, kinds * len(every))
-        return np.ascontiguousarray(flat.reshape(-1, kinds).T)
+        return np.ascontiguousarray(flat.view(np.int64).reshape(-1, kinds).T)
 
     def _labels(self) -> Labels:
         found = [

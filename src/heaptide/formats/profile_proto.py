@@ -4,6 +4,9 @@
 They are described here and not generated: generated code demands a protobuf at least as new as its generator. Numbers
 and types are those of google/pprof's proto/profile.proto, with one difference: strings are `bytes`, because files
 exist whose names are no UTF-8, and a reader that refuses them helps nobody.
+
+`profile_class(packed=True)` sees the two lists of a sample as the bytes that they are packed into: numpy takes them
+apart ten times faster than they come out of a message one by one.
 """
 
 from __future__ import annotations
@@ -65,14 +68,21 @@ _MESSAGES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
+_PACKED_SAMPLE = (("location_id", "bytes"), ("value", "bytes"), ("label", "Label*"))
+
+
 @cache
-def profile_class() -> Any:
-    """The class of the message Profile. The library is loaded by the first call."""
+def profile_class(*, packed: bool = False) -> Any:
+    """The class of the message Profile. The library is loaded by the first call.
+
+    With ``packed`` it is for reading only, and only for files whose lists are packed, each in one piece: of others it
+    keeps a part.
+    """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     kinds = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="profile.proto", package=_PACKAGE, syntax="proto3")
-    for name, fields in _MESSAGES.items():
+    for name, fields in (_MESSAGES | ({"Sample": _PACKED_SAMPLE} if packed else {})).items():
         message = file.message_type.add(name=name)
         for number, (field_name, kind) in enumerate(fields, start=1):
             field = message.field.add(name=field_name, number=number, label=kinds.LABEL_OPTIONAL)
