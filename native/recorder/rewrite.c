@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NEWEST_PART = 4 }; // of the target is for what stays in full
+enum { NEWEST_PART = 4, MOMENTS_PART = 4 }; // of the target are for what stays in full, and for jumps
 
 // ---- The state that goes from snapshot to snapshot ------------------------------------------------------------------
 
@@ -198,11 +198,11 @@ static const char *choose(const struct rewrite *rewrite, struct walk *w, struct 
                                      .max_id = rewrite->max_id,
                                      .newest_bytes = rewrite->target_bytes / NEWEST_PART,
                                      .newest_most = rewrite->most_snapshots / NEWEST_PART,
-                                     .keep_moments = true};
+                                     .moments_bytes = rewrite->target_bytes / MOMENTS_PART};
     const char *why = survey_init(survey, w, &request);
     if (!why && !thin_choose(&survey->savings, rewrite->target_bytes, ret)) {
         survey_deinit(survey);
-        request.keep_moments = false; // they take too much themselves
+        request.moments_bytes = 0; // they take too much themselves
         request.newest_bytes = 0;
         why = survey_init(survey, w, &request);
         if (!why) thin_choose(&survey->savings, rewrite->target_bytes, ret);

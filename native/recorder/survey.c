@@ -11,6 +11,7 @@ enum {
     LIGHT_PERCENT = 1,     // of the most in use: light stacks never held more, all together
     JUMP_PART = 64,        // of all movement that a stack ever made: a change that large, at once, is kept
     JUMP_LEAST = 64 << 10, // bytes
+    LEAST_JUMPS = 2,
     MOST_JUMPS = 48,
 };
 static const char NO_MEMORY[] = "no memory";
@@ -191,16 +192,29 @@ static void history_deinit(struct history *h) {
     free(h->last);
 }
 
-static void note_jump(struct jump *jumps, uint64_t bytes, uint32_t snapshot) {
+// The largest, each of another snapshot.
+struct jumps {
+    struct jump largest[MOST_JUMPS];
+    uint32_t most; // how many of them there is room for
+};
+
+static void note_jump(struct jumps *jumps, uint64_t bytes, uint32_t snapshot) {
     uint32_t least = 0;
-    for (uint32_t i = 0; i < MOST_JUMPS; i++) {
-        if (jumps[i].snapshot == snapshot && jumps[i].bytes) {
-            jumps[i].bytes = max_u64(jumps[i].bytes, bytes);
-            return;
-        }
-        if (jumps[i].bytes < jumps[least].bytes) least = i;
+    for (uint32_t i = 1; i < jumps->most; i++)
+        if (jumps->largest[i].bytes < jumps->largest[least].bytes) least = i;
+    if (bytes > jumps->largest[least].bytes) jumps->largest[least] = (struct jump){bytes, snapshot};
+}
+
+// Of the two sides of a jump one holds all that changed in a long time, the other little.
+static uint32_t jumps_that_fit(const struct survey *s, uint64_t bytes) {
+    uint64_t rows = 0, of_rows = 0;
+    for (uint32_t i = 0; i < s->count; i++) {
+        uint64_t without_heads = s->taken[i].bytes - s->taken[i].head_bytes;
+        of_rows += without_heads;
+        rows += s->taken[i].row_bytes ? without_heads / s->taken[i].row_bytes : 0;
     }
-    if (bytes > jumps[least].bytes) jumps[least] = (struct jump){bytes, snapshot};
+    uint64_t whole = rows ? s->places.count * of_rows / rows + 1 : 1, most = bytes / whole;
+    return most < LEAST_JUMPS ? LEAST_JUMPS : (uint32_t)min_u64(most, MOST_JUMPS);
 }
 
 // How much of a change is a jump: a good part of what the stack ever moved, and far beyond what it moves in such a time.
@@ -212,7 +226,7 @@ static uint64_t jump_of(const struct weight *weight, uint64_t before, uint64_t n
 }
 
 static void find_jumps(const struct survey *s, const struct weights *weights, const struct rows *rows, uint32_t index,
-                       struct history *h, struct jump *jumps) {
+                       struct history *h, struct jumps *jumps) {
     const uint32_t *ids = rows_ids(rows);
     const uint64_t *in_use = rows_column(rows, ROW_IN_USE_BYTES);
     double whole = (double)(s->past[s->count - 1].boottime_ns - s->past[0].boottime_ns) + 1;
@@ -229,8 +243,9 @@ static void find_jumps(const struct survey *s, const struct weights *weights, co
 }
 
 // Both sides of each jump, the moment with the most in use, and those that were asked for or are of the end, stay.
-static const char *keep_moments(struct survey *s, struct walk *w, const struct weights *weights, struct rows *rows) {
-    struct jump jumps[MOST_JUMPS] = {0};
+static const char *keep_moments(struct survey *s, struct walk *w, const struct survey_request *request,
+                                struct rows *rows) {
+    struct jumps jumps = {.most = jumps_that_fit(s, request->moments_bytes)};
     struct history h;
     struct ht_rec_packed head;
     uint64_t most = 0;
@@ -241,7 +256,7 @@ static const char *keep_moments(struct survey *s, struct walk *w, const struct w
         if (w->head.type != HT_REC_PACKED) continue;
         good = rows_decode(rows, walk_payload(w), w->head.length, s->places.max_id, &head);
         if (!good) break;
-        find_jumps(s, weights, rows, index, &h, jumps);
+        find_jumps(s, request->weights, rows, index, &h, &jumps);
         uint16_t kind = head.snapshot.kind;
         s->past[index].stays = kind == HT_SNAP_SIGNAL || kind == HT_SNAP_SHUTDOWN || kind == HT_SNAP_EXIT;
         if (head.in_use_bytes[HT_ACCOUNT_BLOCKS] > most) most = head.in_use_bytes[HT_ACCOUNT_BLOCKS], peak = index;
@@ -249,8 +264,10 @@ static const char *keep_moments(struct survey *s, struct walk *w, const struct w
     }
     history_deinit(&h);
     if (!good || w->problem) return good ? w->problem : NO_MEMORY;
-    for (int i = 0; i < MOST_JUMPS; i++)
-        if (jumps[i].bytes) s->past[jumps[i].snapshot].stays = s->past[jumps[i].snapshot - 1].stays = true;
+    for (uint32_t i = 0; i < jumps.most; i++) {
+        uint32_t after = jumps.largest[i].snapshot; // 0: none
+        if (after) s->past[after].stays = s->past[after - 1].stays = true;
+    }
     if (s->count) s->past[peak].stays = true;
     return NULL;
 }
@@ -345,7 +362,7 @@ const char *survey_init(struct survey *s, struct walk *w, const struct survey_re
     walk_rewind(w);
     const char *why = places_init(&s->places, request->max_id) ? look(s, w, request->weights, &rows) : NO_MEMORY;
     if (!why) why = weigh(s, request->weights);
-    if (!why && request->keep_moments) why = keep_moments(s, w, request->weights, &rows);
+    if (!why && request->moments_bytes) why = keep_moments(s, w, request, &rows);
     if (!why) keep_newest(s, request->newest_bytes, request->newest_most);
     if (!why) why = rank_all(s, w->end);
     if (!why) why = count_savings(s, w, &rows);

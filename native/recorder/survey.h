@@ -63,7 +63,7 @@ struct survey_request {
     uint32_t max_id;
     uint64_t newest_bytes; // so much of the newest snapshots, and so many, stay as they are
     uint32_t newest_most;
-    bool keep_moments; // those that are worth more than others stay as well
+    uint64_t moments_bytes; // for those that are worth more than others, which stay as well; 0: none of them
 };
 // NULL, or what is wrong with the file.
 const char *survey_init(struct survey *survey, struct walk *walk, const struct survey_request *request);
