@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { MOST_MARKS = 1 << 16, SHARE = 4 };
+static const uint64_t LEAST_NS = 200 * (uint64_t)NS_PER_MS;
 
 struct mark {
     uint32_t epoch; // low bits, as the agent keeps them
@@ -56,7 +57,7 @@ static uint32_t snapshot_of(const struct ages *ages, uint32_t born) {
 }
 
 bool ages_due(const struct ages *ages, uint64_t now) {
-    return now >= ages->last_ns + NS_PER_S && (now - ages->last_ns) * SHARE >= now - ages->begun_ns;
+    return now >= ages->last_ns + LEAST_NS && (now - ages->last_ns) * SHARE >= now - ages->begun_ns;
 }
 
 // ---- Rows ----------------------------------------------------------------------------------------------------------------

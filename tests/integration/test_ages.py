@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from heaptide.build import load
+from heaptide.capture.reader import read
+from heaptide.capture.records import AgesRecord
 from heaptide.model import Profile, Series
 from tests.integration.realworld import is_finished, wait_until
 
@@ -73,6 +75,7 @@ def run_in_phases(folder: Path, *options: str) -> tuple[Series, list[int]]:
         for _ in range(3):
             assert run.stdout.read(1) == b"."
             ends.append(next_snapshot(capture))
+            await_ages(capture, ends[-1])
             run.stdin.write(b".")
             run.stdin.flush()
         assert run.wait(PATIENCE_S) == 0
@@ -86,6 +89,16 @@ def next_snapshot(capture: Path) -> int:
     taken = len(load(capture).snapshots)
     wait_until(lambda: len(load(capture).snapshots) >= taken + 2, "snapshot", PATIENCE_S)  # one may be under way
     return load(capture).snapshots[-1].number
+
+
+def await_ages(capture: Path, number: int) -> None:
+    """Waits until the ages of what is in use were read at snapshot `number` or later."""
+
+    def is_read() -> bool:
+        records = read(capture.read_bytes(), live=True).records
+        return any(isinstance(record, AgesRecord) and record.snapshot >= number for record in records)
+
+    wait_until(is_read, "reading of ages", PATIENCE_S)
 
 
 @pytest.mark.parametrize("options", [("--exact",), ("--sample", "16KiB")])

@@ -135,7 +135,7 @@ class Series:
         if found is None:
             raise NothingToShow(
                 f"{self.path} does not tell up to #{moment.number} when that which is in use was allocated",
-                hint="a capture does, from its first second on",
+                hint="a capture does, from its first snapshots on",
             )
         return found
 
