@@ -17,6 +17,7 @@ from heaptide.cli.quantities import Rate
 
 if TYPE_CHECKING:
     from heaptide.analysis.growth import Growth
+    from heaptide.analysis.growth.compare import Per
     from heaptide.analysis.growth.suppress import Rule
     from heaptide.analysis.ledger import Ledger
     from heaptide.model import Series
@@ -28,6 +29,7 @@ Examples:
   heaptide growth server.4711.tide --from 10m --min-rate 1MiB/h
   heaptide growth server.*.tide            all processes of a forking server
   heaptide growth --suppress known.txt     LeakSanitizer's format: leak:FUNCTION
+  heaptide growth new.tide --base old.tide --per allocated
 
 \b
 Exit status: 0 when a verdict was given, whichever; 3 when a capture cannot be
@@ -48,6 +50,19 @@ read; 4 when there is nothing to judge.
     help="Known leaks, in LeakSanitizer's format (may be repeated).",
 )
 @click.option("--not-mine", metavar="RE", help="Functions, files and modules that are not the program's own.")
+@click.option(
+    "--base",
+    metavar="FILE",
+    type=click.Path(path_type=str),
+    help="Compare with this earlier recording: what got better, what got worse.",
+)
+@click.option(
+    "--per",
+    type=click.Choice(("time", "allocated")),
+    default="time",
+    show_default=True,
+    help="With --base: growth over time, or for each byte that the program allocated.",
+)
 @click.option("-n", "limit", type=click.IntRange(0), default=_ROWS, show_default=True, help="Suspects, 0 for all.")
 @options.search
 @options.as_json
@@ -58,6 +73,8 @@ def command(
     min_rate: float | None,
     suppress: tuple[Path, ...],
     not_mine: str | None,
+    base: str | None,
+    per: Per,
     limit: int,
     search: tuple[str, ...],
     as_json: bool,
@@ -72,6 +89,9 @@ def command(
     from heaptide.render import growth as render
 
     series = [inputs.open_series(path, search) for path in captures or (None,)]
+    if base is not None:
+        _compare(series, inputs.open_series(base, search), per, start, end, not_mine, limit, as_json)
+        return
     found = judge(
         series,
         start=start,
@@ -86,6 +106,30 @@ def command(
     else:
         out(render.text(found, account, sources=_sources(found), limit=limit, colour=options.colour()))
     inputs.finish(series)
+
+
+def _compare(
+    series: Sequence[Series],
+    base: Series,
+    per: Per,
+    start: str,
+    end: str,
+    not_mine: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    from heaptide.analysis.growth import compare
+    from heaptide.cli import inputs
+    from heaptide.render import comparison
+
+    if len(series) != 1:
+        raise UsageError("--base compares one recording with one other", hint="name one CAPTURE")
+    found = compare(base, series[0], per=per, start=start, end=end, not_mine=_expression(not_mine))
+    if as_json:
+        out(comparison.document(found))
+    else:
+        out(comparison.text(found, limit=limit, colour=options.colour()))
+    inputs.finish([*series, base])
 
 
 def _ledger(series: Series, end: str) -> Ledger | None:
