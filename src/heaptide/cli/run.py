@@ -63,7 +63,7 @@ class _Run(click.Command):
     metavar="DURATION",
     help=_EVERY,
 )
-@click.option("--budget", type=Size(), metavar="SIZE", help="Bytes on disk at most.")
+@click.option("--budget", type=Size(), metavar="SIZE", help="Bytes on disk at most (64MiB); 0: no limit.")
 @click.option("--allocator", metavar="NAME", help="Put tcmalloc, jemalloc, mimalloc or a library under the program.")
 @click.option("--children/--no-children", default=True, help="Record child processes too.  [default: yes]")
 @click.option("--mmap/--no-mmap", default=True, help="Record what the program maps itself too.  [default: yes]")
