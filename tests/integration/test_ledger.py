@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ledger against the kernel's figures and the allocators' own, of programs that stand still meanwhile."""
+"""The ledger against the kernel's figures and the allocators' own, of programs that stand still meanwhile.
+
+`pytest -s` prints a line for each: docs/design/0008-the-ledger.md has them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +54,7 @@ class Answer:
     """What the kernel and the allocator said of a program at rest, and what the ledger says."""
 
     maps: list[Mapping]
-    said: dict[str, int]
+    said: dict[str, Any]
     ledger: Ledger
 
     @property
@@ -167,8 +171,8 @@ def files_of(maps: list[Mapping]) -> tuple[int, int]:
 
 def error_of_free(answer: Answer) -> float:
     """Bytes that the ledger's free memory is off. Its own books are told by their size, touched or not."""
-    free, least = answer.ledger.part("allocator_free").bytes, answer.said["free"]
-    return max(least - free, free - least - answer.said["books"], 0.0)
+    free, least, books = answer.ledger.part("allocator_free").bytes, answer.said["free"], answer.said["books"]
+    return float(max(least - free, free - least - books, 0))
 
 
 def check_sums(answer: Answer) -> None:
@@ -183,6 +187,11 @@ def check_sums(answer: Answer) -> None:
         abs(found.remainder_bytes),
         max(files - told, told - files - data, 0),
         error_of_free(answer),
+    )
+    free, said = found.part("allocator_free"), answer.said
+    print(
+        f"\n{said['allocator']}: resident {answer.rss / MIB:.1f} MiB, free {free.bytes / MIB:.2f} MiB, allocator says"
+        f" {said['free'] / MIB:.2f} and {said['books'] / MIB:.2f} of books, errors {sum(errors) / answer.rss:.2%}"
     )
     assert sum(errors) < 0.03 * answer.rss, (errors, answer.rss)
 
