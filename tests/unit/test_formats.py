@@ -383,6 +383,9 @@ def test_a_file_of_another_build_is_refused(tmp_path: Path) -> None:
         len(message.string_table) - 2,
         len(message.string_table) - 1,
     )
+    (tmp_path / "x.pb").write_bytes(message.SerializeToString())
+    (warning,) = build_foreign.load(tmp_path / "x.pb").warnings
+    assert "of another build here: /bin/true" in warning
     columns = build_foreign.symbolized(pprof.parse(message.SerializeToString()))
     assert len(columns.locations.function) == 0
     assert all("true is" in why for why in columns.locations.unresolved.values()), columns.locations.unresolved

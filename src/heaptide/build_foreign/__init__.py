@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from heaptide._errors import InputError
-from heaptide.build_foreign.symbols import Modules, is_program, with_names
+from heaptide.build_foreign.symbols import Modules, Standing, is_program, standing, with_names
 from heaptide.formats import Foreign, kind_of
 from heaptide.formats import read as read_bytes
 from heaptide.formats.heaps import variance
@@ -181,29 +181,23 @@ def _variances(values: dict[str, Column], period: int) -> dict[str, Floats]:
     }
 
 
-def _doubts(columns: Columns, modified: int) -> Sequence[str]:
-    """What may be wrong with names that are looked up here and now, for files that carry none."""
+def _doubts(columns: Columns, modified: int) -> list[str]:
+    """What is wrong, or may be, with names that are looked up here and now for places that the file does not name."""
     used = np.unique(columns.locations.mapping[np.diff(columns.locations.line_start) == 0])
-    gone, newer = [], []
+    of_state: dict[Standing, list[str]] = {}
     for one in (columns.mappings[index] for index in used.tolist() if index >= 0):
-        if not one.file.startswith("/") or one.build_id:
-            continue
-        try:
-            changed = os.stat(one.file.removesuffix(" (deleted)")).st_mtime_ns > modified
-        except (OSError, ValueError):
-            gone.append(one.file)
-            continue
-        if changed or one.file.endswith(" (deleted)"):
-            newer.append(one.file)
-    out = []
-    if gone:
-        out.append(f"not here: {_few(gone)}; what lies there stays without names (values are not affected)")
-    if newer:
-        out.append(
-            f"changed since the profile was taken: {_few(newer)}; the profile has no build ids, so names of functions "
-            "there may be wrong (values are not affected)"
-        )
-    return out
+        paths = of_state.setdefault(standing(one, modified), [])
+        if one.file not in paths:
+            paths.append(one.file)
+    return [_DOUBTS[state].format(_few(paths)) for state, paths in of_state.items() if state in _DOUBTS]
+
+
+_DOUBTS = {
+    Standing.GONE: "not here: {}; what lies there stays without names (values are not affected)",
+    Standing.OTHER: "of another build here: {}; what lies there stays without names (values are not affected)",
+    Standing.CHANGED: "changed since the profile was taken: {}; the profile has no build ids, so names of functions "
+    "there may be wrong (values are not affected)",
+}
 
 
 def _few(paths: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import Enum
 
 import numpy as np
 
@@ -65,6 +66,31 @@ class Modules:
                 )
                 out[inside] = offsets[inside] - np.uint64(head.offset) + np.uint64(head.vaddr)
         return out
+
+
+class Standing(Enum):
+    """How a mapped file stands here now."""
+
+    SAME = "the one that was mapped, as far as can be told"
+    GONE = "not here"
+    OTHER = "here in another build"
+    CHANGED = "here, and changed since"
+    NO_FILE = "not a file"
+
+
+def standing(mapping: Mapped, profiled_ns: int) -> Standing:
+    """How the file of a mapping stands here: by its build id, else by the time of the profile (ns since 1970)."""
+    if not mapping.file.startswith("/"):
+        return Standing.NO_FILE
+    image = open_image(mapping.file.removesuffix(" (deleted)"))
+    if not isinstance(image, Image):
+        return Standing.GONE
+    wanted = _bytes_of(mapping.build_id)
+    if wanted:
+        return Standing.SAME if image.elf.build_id == wanted else Standing.OTHER
+    modified_ns = image.identity[3]
+    changed = modified_ns > profiled_ns or mapping.file.endswith(" (deleted)")
+    return Standing.CHANGED if changed else Standing.SAME
 
 
 def is_program(path: str) -> bool:
