@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Foreign profile files: one module per format, reader and writer together, no I/O.
 
-`read` tells by its contents what a file is and gives it as columns, whichever it was.
+`read` tells by its contents what a file is and gives it as columns, whichever it was; `targets` writes columns.
 
-    gperftools  .heap, growth: text     maps   the memory map at the end of text profiles
-    jemalloc    .heap: text             heaps  what both kinds of text have in common
-    pprof       profile.proto, .pb.gz   profile_proto   its messages
-    collapsed   folded stacks           named  names of frames, packed  gzip and zstd
+    gperftools, jemalloc   text heap profiles     maps, heaps, text_heap   what they have in common, and the writer
+    pprof                  profile.proto          profile_proto            its messages
+    collapsed              folded stacks          named                    what to call frames without a name
+    heaptrack, massif      read only              packed                   gzip and zstd, with a ceiling
+    callgrind, speedscope  written only           recognise, targets       which format, read and written
 """
 
 from __future__ import annotations
