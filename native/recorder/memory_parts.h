@@ -14,7 +14,7 @@
 struct parts_source {
     int maps_fd, pagemap_fd; // of the program, from when it registered: they outlive a change of its rights; -1: none
     struct pages pages;
-    uint64_t read_at; // boottime of the last reading, or of the beginning
+    uint64_t read_at; // the system's boottime at the last reading, or at the beginning
     uint64_t took_ns; // CPU time of the last; 0: none yet
     struct buf text, owners, samples;
     struct extents extents;

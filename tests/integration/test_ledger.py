@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -135,22 +136,26 @@ def running(command: list[str | Path], folder: Path, tmp_path: Path, *options: s
                     break
             yield run
         finally:
+            run.send_signal(signal.SIGCONT)
             run.terminate()
             run.communicate(timeout=PATIENCE_S)
 
 
 def ask(run: subprocess.Popen[str], tmp_path: Path) -> Answer:
-    """Asks kernel and allocator, waits for a reading of the pages by the recorder, and ends the program."""
+    """Asks the allocator, stops the program, asks the kernel, waits for a reading of the pages, ends the program."""
     capture, out = tmp_path / "x.tide", tmp_path / "out"
     fifo = os.open(tmp_path / "in", os.O_RDWR)
     os.write(fifo, b"?")
     wait_until(out.exists, "answer of the allocator", PATIENCE_S)
     os.close(fifo)
-    maps = read_smaps(program_of(run.pid))
+    program = program_of(run.pid)
+    os.kill(program, signal.SIGSTOP)  # or jemalloc gives back what it has just told of
+    maps = read_smaps(program)
     wait_until(capture.exists, "capture", PATIENCE_S)
     before = readings(capture)
     wait_until(lambda: readings(capture) >= before + 2, "reading of the pages", PATIENCE_S)
-    os.kill(program_of(run.pid), 9)  # nothing is freed
+    os.kill(program, signal.SIGKILL)  # nothing is freed
+    os.kill(run.pid, signal.SIGCONT)  # it stops and goes on with its child
     run.wait(PATIENCE_S)
     wait_until(lambda: is_finished(capture), "last word", PATIENCE_S)
     return Answer(maps, json.loads(out.read_text()), ledger(load(capture), "exit"))
