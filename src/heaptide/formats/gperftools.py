@@ -27,7 +27,8 @@ from heaptide.model.columns import Columns
 _NUMBER = r"\s*(-?\d{1,18})\s*"  # what is longer would not fit into 64 bits
 _NUMBERS = rf"{_NUMBER}:{_NUMBER}\[{_NUMBER}:{_NUMBER}\]\s*@"
 _HEADER = re.compile(rf"heap profile:{_NUMBERS}\s*([a-z_0-9]*)(?:/(\d{{1,18}}))?\s*$", re.ASCII)
-_RECORD = re.compile(rf"{_NUMBERS}((?:\s+0x[0-9a-fA-F]{{1,16}})*)\s*$", re.ASCII)
+_RECORD = re.compile(_NUMBERS, re.ASCII)
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _ADDRESS_MASK = (1 << 64) - 1
 _UNSAMPLED = frozenset({"heapprofile", "growth", "growthz", "fragmentation", "fragmentationz"})
 _SAMPLED = frozenset({"heap_v2", "heapz_v2", "heap"})
@@ -129,9 +130,14 @@ def _label_period(profile: HeapFile) -> int:
 
 
 class _Addresses(dict[str, int]):
-    """The address meant by a return address in hexadecimal; each is worked out once, for stacks share most of them."""
+    """The address meant by a return address in hexadecimal; each is worked out once, for stacks share most of them.
+
+    ValueError for a word that is none.
+    """
 
     def __missing__(self, word: str) -> int:
+        if _ADDRESS.fullmatch(word) is None:
+            raise ValueError(word)
         self[word] = address = (int(word, 16) - 1) & _ADDRESS_MASK
         return address
 
@@ -186,18 +192,28 @@ class _Reader:
                 continue
             if any(text.endswith(mark) for mark in ENDS_RECORDS):
                 break
-            match = _RECORD.match(text)
-            if match is None:
+            record = self._record(text, addresses)
+            if record is None:
                 if self.next >= len(self.lines):
                     self.warnings.append(f"line {self.next}: the file ends inside a record; that record is left out")
                     break
                 raise self._error(line, "a record 'N: N [N: N] @ 0x...'")
-            record = self._repaired(match, tuple(map(addresses.__getitem__, match[5].split())))
             if not record.inuse_objects and record.inuse_space:
                 self.stray += 1
             found.append(record)
         self._say_repairs()
         return found
+
+    def _record(self, text: str, addresses: _Addresses) -> HeapRecord | None:
+        """A line as a record, None if it is none."""
+        match = _RECORD.match(text)
+        if match is None:
+            return None
+        try:
+            stack = tuple(map(addresses.__getitem__, text[match.end() :].split()))
+        except ValueError:
+            return None
+        return self._repaired(match, stack)
 
     def _repaired(self, match: re.Match[str], addresses: tuple[int, ...]) -> HeapRecord:
         """Counts of gperftools before 2.11 are 32 bits wide and turn negative; bytes never are."""
