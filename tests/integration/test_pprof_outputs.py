@@ -98,9 +98,7 @@ BINARY = {
 }
 INPUTS: dict[str, Callable[[Made], list[object]]] = {
     "capture": lambda made: [made.capture],
-    "moment": lambda made: ["-at=exit", "-alloc_space", made.capture],
     "difference": lambda made: ["-base=exit", made.capture],
-    "sum": lambda made: [made.capture, made.capture],
     "heap": lambda made: ["-alloc_space", made.program, made.heap],
     "proto": lambda made: [made.proto],
 }
