@@ -34,7 +34,7 @@ _LOSS_TEXTS = {
     "sample_table_full": "{n} samples were dropped (the agent's table of live samples was full): totals are too small",
     "no_memory": "the agent could not get memory {n} times",
     "depth": "{n} stacks were deeper than the agent records and lack their root",
-    "missed_free": "the frees of {n} blocks went past the agent; they look live until their address was given out again",
+    "missed_free": "the frees of {n} blocks went past the agent; they looked live until their address was used again",
     "option": "{n} HEAPTIDE_* settings could not be read and were ignored or clamped",
     "mapping": "{n} mappings of the program could not be recorded",
 }
