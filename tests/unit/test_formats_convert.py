@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from heaptide._errors import HeaptideError
 from heaptide.cli.convert import command
-from heaptide.formats import pprof, read
+from heaptide.formats import pprof, read, text_heap
+from heaptide.formats.targets import default_value
 from tests.fuzz.readers import CORPUS
 
 HEAP = CORPUS / "gperftools-heap"
@@ -44,6 +45,26 @@ def test_the_name_says_the_format(name: str, tmp_path: Path) -> None:
     else:
         assert len(read(data).columns) == 2
     assert not list(tmp_path.glob(".*")), "nothing is left beside the file"
+
+
+_SANE = sorted(path for path in CORPUS.iterdir() if path.name != "gperftools-wrapped")  # which estimates 2^63 bytes
+
+
+@pytest.mark.parametrize("source", _SANE, ids=lambda path: path.name)
+@pytest.mark.parametrize("target", ["pprof", "gperftools", "collapsed"])
+def test_from_each_to_each_that_is_read_again(source: Path, target: str, tmp_path: Path) -> None:
+    """The value that is written stays what it is, as far as the target has that kind of value."""
+    before = read(source.read_bytes()).columns
+    kind = before.sample_types[default_value(before)].type
+    convert(source, "-o", tmp_path / "x", "--to", target, "--at", "exit")
+    after = read((tmp_path / "x").read_bytes()).columns
+    wanted = int(before.values[before.column(kind)].sum())
+    held = {"pprof": [kind], "collapsed": ["samples"]}.get(target, {kind, kind.removeprefix("inuse_"), f"inuse_{kind}"})
+    found = {one.type: int(column.sum()) for one, column in zip(after.sample_types, after.values, strict=True)}
+    if target != "gperftools" or text_heap.values_of(before):
+        assert [found[name] for name in held if name in found] == [wanted]
+    else:
+        assert len(after) == 0
 
 
 def test_standard_output_needs_a_format() -> None:
