@@ -2,8 +2,8 @@
 """Growth that is spread: thirty sites, each too weak to be accused, below one caller.
 
 Each caller (a function, whatever its lines) gets the sum of the stacks below it whose sites do not act by themselves,
-and is judged like a site. Of callers that act and hold each other, the one nearest to the sites is named that still
-has nearly all of the growth.
+and is judged like a site. Where many sites act, they are put together below a near caller too. Of callers that act and
+hold each other, the one nearest to the sites is named that still has nearly all of the growth.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _LEAST_PARTS = 3
 _LARGEST_PART = 0.6
 """Where one site has more of the growth than this, it is not spread."""
 _NEARLY_ALL = 0.8
+_MANY, _NEAR = 8, 3
+"""So many sites that act by themselves are put together as well, below a caller that stands so near to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,9 @@ def spread_growth(
         sums, judge: the way to histories of any groups of rows, and from histories to judgements.
     """
     weak = np.array([judgement.verdict not in ACTING for judgement in judgements])
-    callers = _callers(profile, sites, weak[sites.of_row], growth)
+    many = int((~weak).sum()) >= _MANY
+    reach = np.where(weak, np.inf, _NEAR if many else 0)
+    callers = _callers(profile, sites, reach[sites.of_row], growth)
     if not callers:
         return []
     told = judge(_histories(callers, sums))
@@ -110,12 +114,17 @@ def _is_below(profile: Profile, row: int, caller: Frame) -> bool:
     )
 
 
-def _callers(profile: Profile, sites: Sites, weak: npt.NDArray[np.bool_], growth: Floats) -> list[_Caller]:
-    """The callers with most growth from at least `_LEAST_PARTS` weak sites, none of which has most of it."""
+def _callers(profile: Profile, sites: Sites, reach: Floats, growth: Floats) -> list[_Caller]:
+    """The callers with most growth from at least `_LEAST_PARTS` sites, none of which has most of it.
+
+    `reach`: for each row how many frames above its site a caller may stand.
+    """
     found: dict[tuple[object, ...], tuple[Frame, list[int], list[int]]] = {}
-    for row in np.flatnonzero(weak).tolist():
+    for row in np.flatnonzero(reach).tolist():
         seen = set()
         for distance, index in enumerate(profile.stacks.stacks[row][int(sites.depth[row]) + 1 :], start=1):
+            if distance > reach[row]:
+                break
             frame = profile.stacks.frames[index]
             if frame.role != "user" or frame.function is None:
                 continue

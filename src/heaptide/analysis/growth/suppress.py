@@ -49,7 +49,7 @@ def parse(text: str, path: str) -> list[Rule]:
         else:
             kind, colon, template = line.partition(":")
             if kind != _KIND or not colon or not template:
-                raise InputError(path, offset, f"expected {_KIND}:TEMPLATE, found {line!r}")
+                raise InputError(path, offset, f"{_KIND}:TEMPLATE", found=repr(line))
             rules.append(Rule(template, _pattern(template), " ".join(comment)))
             comment = []
         offset += len(raw.encode())
