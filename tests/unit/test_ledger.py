@@ -4,16 +4,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from heaptide._errors import NothingToShow
 from heaptide.analysis.ledger import Cause, Ledger, ledger, timeline
+from heaptide.cli.main import cli
 from heaptide.model import Frame, Profile, Series, Snapshot, StackTable
 from heaptide.render import ledger as render
+from tests.builders.capture import CaptureBuilder, Counter
 
 MIB = 1 << 20
 FIGURES = {
@@ -137,7 +142,7 @@ def test_the_last_reading_up_to_the_moment() -> None:
     assert ledger(shots, "#3").read.number == 2
     assert ledger(shots, "#1").read.number == 1
     assert ledger(shots, "end").read.number == 2  # not what was left while it shut down
-    assert [shot.number for shot, _ in timeline(shots)] == [1, 2, 4]
+    assert [reading.snapshot.number for reading in timeline(shots)] == [1, 2, 4]
 
 
 def test_the_end_is_before_the_final_fall() -> None:
@@ -185,3 +190,36 @@ def test_text_and_json() -> None:
     assert document["schema"] == 1
     assert sum(part["bytes"] for part in document["parts"]) + document["remainder_bytes"] == document["rss_bytes"]
     assert {"name", "bytes", "error_bytes"} <= document["parts"][0].keys()
+
+
+def test_over_time() -> None:
+    shots = series(*(snapshot(number) for number in range(1, 102)))
+    readings = timeline(shots)
+    text = render.timeline_text(readings, shots, limit=5)
+    lines = [line.split()[0] for line in text.splitlines()[3:-1]]
+    assert lines == ["#1", "#26", "#51", "#76", "#101"]
+    assert text.endswith("(96 readings between them are left out)\n")
+    assert "left out" not in render.timeline_text(readings[:5], shots, limit=5)
+    assert len(render.timeline_text(readings[:1], shots, limit=5).splitlines()) == 4
+    document = json.loads(render.timeline_json(readings))
+    assert len(document["readings"]) == 101
+    first = document["readings"][0]
+    assert first["parts"]["in_use"] == 50 * MIB and first["rss_bytes"] == 121 * MIB
+
+
+def test_on_the_command_line(tmp_path: Path) -> None:
+    built = CaptureBuilder(mode="exact").process(exe="/bin/prog").stacks([(16, [0x10])])
+    built.snapshot("time", {16: Counter(4 * MIB, 1)}).memory({501: 6 * MIB, 504: MIB, 510: 8 * MIB})
+    path = tmp_path / "x.tide"
+    path.write_bytes(built.snapshot("exit", {16: Counter(4 * MIB, 1)}).end().data())
+    done = CliRunner().invoke(cli, ["ledger", str(path)])
+    assert done.exit_code == 0, done.output
+    for line in (r"blocks in use +4.00 MiB", r"held free by the allocator +2.00 MiB", r"not explained +1.00 MiB"):
+        assert re.search(line, done.output), done.output
+    done = CliRunner().invoke(cli, ["ledger", str(path), "--over-time"])
+    assert re.search(r"#1 \S+ +8.00 MiB +4.00 MiB", done.output), done.output
+    document = json.loads(CliRunner().invoke(cli, ["ledger", str(path), "--over-time", "--json"]).stdout)
+    assert document["readings"][0]["parts"]["allocator_free"] == 2 * MIB
+    path.write_bytes(CaptureBuilder().process().snapshot("time", {16: Counter(1, 1)}).end().data())
+    done = CliRunner().invoke(cli, ["ledger", str(path), "--json"])
+    assert json.loads(done.stdout)["rss_bytes"] is None and isinstance(done.exception, NothingToShow)

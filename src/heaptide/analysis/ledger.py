@@ -125,9 +125,22 @@ def ledger(series: Series, at: str | int | Snapshot = "end") -> Ledger:
     )
 
 
-def timeline(series: Series) -> list[tuple[Snapshot, dict[Name, float]]]:
-    """Every reading of a recording: its snapshot, and bytes by part (without errors; no symbol is looked up)."""
-    return [(snapshot, _amounts(snapshot, series.mode)) for snapshot in series.snapshots if _is_reading(snapshot)]
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One moment of the ledger over time: resident bytes and what they were, by part."""
+
+    snapshot: Snapshot
+    rss_bytes: float
+    parts: Mapping[Name, float]
+
+
+def timeline(series: Series) -> list[Reading]:
+    """Every reading of a recording, without errors and sites: no symbol is looked up."""
+    return [
+        Reading(snapshot, _rss(snapshot), _amounts(snapshot, series.mode))
+        for snapshot in series.snapshots
+        if _is_reading(snapshot)
+    ]
 
 
 def _is_reading(snapshot: Snapshot) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from heaptide.analysis.ledger import Cause, Growth, Ledger, Name, Part, Share
+from heaptide.analysis.ledger import Cause, Growth, Ledger, Name, Part, Reading, Share
 from heaptide.model import Series, Snapshot
 from heaptide.render import headings, json, names, units
 
@@ -54,6 +54,34 @@ def short(ledger: Ledger) -> list[str]:
     held = tuple(replace(part, sites=()) for part in ledger.parts if part.bytes >= 1)
     lines = [f"resident memory at {headings.moment(ledger.read)}", *_table(replace(ledger, parts=held), False)]
     return lines + ([growth_sentence(ledger.growth)] if ledger.growth is not None else [])
+
+
+_COLUMNS: tuple[tuple[str, tuple[Name, ...]], ...] = (
+    ("in use", ("in_use",)),
+    ("rounding", ("rounding",)),
+    ("held free", ("allocator_free",)),
+    ("mapped", ("mapped",)),
+    ("stacks", ("stacks",)),
+    ("files", ("code", "files")),
+    ("shared", ("shared",)),
+    ("heaptide", ("heaptide",)),
+)
+
+
+def timeline_text(readings: Sequence[Reading], series: Series, *, limit: int) -> str:
+    """One line for each reading; evenly chosen ones, first and last among them, where there are more than ``limit``."""
+    step = max(1, -(-(len(readings) - 1) // max(limit - 1, 1)))
+    shown = [*readings[:-1:step], readings[-1]]
+    cells = [["", "resident", *(title for title, _ in _COLUMNS)]]
+    for reading in shown:
+        sums = [sum(reading.parts[name] for name in part) for _, part in _COLUMNS]
+        sizes = [units.size(size) for size in (reading.rss_bytes, *sums)]
+        cells.append([f"#{reading.snapshot.number} {units.offset(reading.snapshot.offset_s)}", *sizes])
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+    heading = f"{names.base_name(series.path)}: resident memory over time"
+    left = f"({units.count(len(readings) - len(shown))} readings between them are left out)"
+    return "\n".join([heading, "", *lines, *([left] if len(shown) < len(readings) else [])]) + "\n"
 
 
 def _read_words(read: Snapshot, asked: Snapshot) -> str:
@@ -120,6 +148,20 @@ def growth_sentence(growth: Growth) -> str:
 def json_text(ledger: Ledger) -> str:
     """`ledger --json`."""
     return json.document(body(ledger))
+
+
+def timeline_json(readings: Sequence[Reading]) -> str:
+    """`ledger --over-time --json`: every reading; bytes by part."""
+    rows = [
+        {
+            "t_s": reading.snapshot.offset_s,
+            "snapshot": reading.snapshot.number,
+            "rss_bytes": reading.rss_bytes,
+            "parts": dict(reading.parts),
+        }
+        for reading in readings
+    ]
+    return json.document({"readings": rows})
 
 
 def nothing_json(reason: str) -> str:
