@@ -220,6 +220,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     assert re.search(r"#1 \S+ +8.00 MiB +4.00 MiB", done.output), done.output
     document = json.loads(CliRunner().invoke(cli, ["ledger", str(path), "--over-time", "--json"]).stdout)
     assert document["readings"][0]["parts"]["allocator_free"] == 2 * MIB
-    path.write_bytes(CaptureBuilder().process().snapshot("time", {16: Counter(1, 1)}).end().data())
+    bare = CaptureBuilder().process().stacks([(16, [0x10])]).snapshot("time", {16: Counter(1, 1)})
+    path.write_bytes(bare.snapshot("exit", {16: Counter(1, 1)}).end().data())
     done = CliRunner().invoke(cli, ["ledger", str(path), "--json"])
     assert json.loads(done.stdout)["rss_bytes"] is None and isinstance(done.exception, NothingToShow)
