@@ -15,6 +15,7 @@ from heaptide.render.harmless import harmless
 
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 _STACK_FRAMES = 6
+_NEXT_TO_NOTHING = 0.02
 _INDENT = "    "
 _HOUR = 3600.0
 _UNNAMED = Frame(None, None, None, None, None, unresolved="no stack was recorded")
@@ -113,12 +114,28 @@ def _suspect_lines(growth: Growth, suspect: Suspect, sources: Sources, colour: b
     if site is not None and site.file is not None and site.line is not None and (site.file, site.line) in sources:
         lines.append(f"{_INDENT}{site.line}: {harmless(sources[site.file, site.line].strip())}")
     lines += [f"{_INDENT}step of {units.size(step.bytes)} at {_when(step)}" for step in suspect.steps]
-    lines.append(f"{_INDENT}why: {judgement.why}")
+    lines.append(f"{_INDENT}why: {_why(suspect)}")
     if suspect.limit_s is not None:
         lines.append(f"{_INDENT}at this rate the memory limit is reached in {units.duration(suspect.limit_s)}")
     lines.append(f"{_INDENT}{_stack(suspect.stack)}")
     lines += [f"{_INDENT}of it {pace.rate(part.judgement.rate)} at {site_name(part)}" for part in suspect.parts]
     return lines
+
+
+def _why(suspect: Suspect) -> str:
+    """What the verdict rests on, and what became of the blocks."""
+    judgement = suspect.judgement
+    words = [judgement.why]
+    freed = judgement.evidence.get("replaced")
+    if freed is not None and not suspect.steps:
+        if freed < _NEXT_TO_NOTHING:
+            words.append("nothing of it was freed since")
+        else:
+            words.append(f"since then {units.percent(freed, 1.0)} of what it held in the middle was freed and replaced")
+    if suspect.ages:
+        parts = ", ".join(units.percent(part, 1.0) for part in suspect.ages)
+        words.append(f"what it holds was allocated in the four quarters of the run: {parts}")
+    return "; ".join(words)
 
 
 def _stack(stack: Sequence[Frame]) -> str:
@@ -190,6 +207,7 @@ def _suspect(growth: Growth, suspect: Suspect) -> dict[str, object]:
         "bound_bytes": judgement.bound,
         "why": judgement.why,
         "suppressed": suspect.suppressed,
+        "ages": list(suspect.ages) or None,
         "steps": [
             {"at": _iso(step.at_ns), "t_s": step.t_s, "bytes": step.bytes, "objects": step.objects}
             for step in suspect.steps

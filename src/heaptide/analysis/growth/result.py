@@ -80,6 +80,9 @@ class Suspect:
     """Bytes in use at equally spaced moments of the whole recording."""
     stacks: int
     """How many stacks lie under it."""
+    ages: tuple[float, ...] = ()
+    """Of what is in use, the parts that were allocated in each quarter of the recording, as last read up to the end of
+    the stretch (an estimate in exact mode too). Empty where nobody read it. A leak's survivors are of all ages."""
     limit_s: float | None = None
     """Seconds until the process's limit at this rate; None where it does not act."""
     suppressed: str | None = None

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from heaptide._errors import NothingToShow
 from heaptide.analysis.growth.callers import Spread, spread_growth
 from heaptide.analysis.growth.decide import Setting, decide
 from heaptide.analysis.growth.result import ACTING, Judgement, Kind, Step, Suspect
@@ -33,6 +34,7 @@ CLOSE_LOOK = 0.2
 CELLS = 4_000_000
 """Sites times snapshots up to which all are judged from all moments."""
 COARSE = 48
+_AGES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,9 @@ def suspects_of(
     growth = _growth_by_row(series, stretch, profile.ids)
     every = np.arange(len(stretch.columns))
     callers = spread_growth(profile, sites, judgements, growth, partial(case.sums, every), partial(case.judge, every))
-    members, in_use = _members(sites), histories.in_use_bytes
+    members, in_use, ages = _members(sites), histories.in_use_bytes, _ages(case)
     found = [
-        _site(case, kind, place, judgement, in_use[place], members[place], growth)
+        replace(_site(case, kind, place, judgement, in_use[place], members[place], growth), ages=ages.get(place, ()))
         for place, judgement in enumerate(judgements)
     ]
     parts = {site for spread in callers for site in spread.sites}
@@ -118,6 +120,22 @@ def _growth_by_row(series: Series, stretch: Stretch, ids: Ints) -> Floats:
     history = series.histories(ids, np.arange(len(ids)), len(ids), ends)
     result: Floats = history.in_use_bytes[:, 1] - history.in_use_bytes[:, 0]
     return result
+
+
+def _ages(case: _Case) -> dict[int, tuple[float, ...]]:
+    """By site, see `Suspect.ages`."""
+    try:
+        survivors = case.series.survivors(case.stretch.snapshots[-1])
+    except NothingToShow:
+        return {}
+    row = np.searchsorted(case.ids, survivors.ids)
+    known = row < len(case.ids)
+    site = case.sites.of_row[np.where(known, row, 0)]
+    quarter = np.clip(survivors.born_s / max(survivors.at_s, 1e-9) * _AGES, 0, _AGES - 1).astype(np.int64)
+    cells = (site * _AGES + quarter)[known]
+    size = np.bincount(cells, survivors.bytes[known], len(case.sites.frames) * _AGES).reshape(-1, _AGES)
+    total = size.sum(axis=1)
+    return {place: tuple((size[place] / total[place]).tolist()) for place in np.flatnonzero(total > 0).tolist()}
 
 
 def _members(sites: Sites) -> list[Ints]:
