@@ -32,8 +32,6 @@ class Features:
     """Over the last half."""
     main: trend.Trend
     """Over all but the warm-up."""
-    third: trend.Trend
-    """Over the last third."""
     before: trend.Trend
     """Over what `main` has and `half` has not."""
     low: Floats
@@ -65,7 +63,6 @@ def measure(histories: Histories, times: Floats, sampled: bool) -> Features:
     return Features(
         half=half,
         main=_fit(series, times, begin + WARM_UP * length, end, quantum),
-        third=_fit(series, times, begin + 2 * length / 3, end, quantum),
         before=_fit(series, times, begin + WARM_UP * length, begin + length / 2, quantum),
         low=low,
         high=high,
