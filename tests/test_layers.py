@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "launch": NOUNS | {"executable"},
     "tui": NOUNS | {"render", "analysis"},
     "web": NOUNS | {"render", "analysis"},
-    PUBLIC: NOUNS | LIBRARY,
+    "public": NOUNS | {"analysis", "model"},  # what the package's __init__ hands out
+    PUBLIC: NOUNS | LIBRARY | {"public"},
     "cli": NOUNS | LIBRARY | {"launch", "tui", "web", PUBLIC},
     "__main__": {"cli"},
 }

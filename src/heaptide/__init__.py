@@ -3,6 +3,7 @@
 
     series = heaptide.open("server.4711.tide")
     print(series.at("end").total("inuse_space"))
+    print(series.growth().verdict)
 
 Importing it costs nothing: numpy and the symbol reader are loaded by the first `open`.
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from heaptide._errors import HeaptideError
 
 if TYPE_CHECKING:
-    from heaptide.model.series import Series
+    from heaptide.public import Series
 
 __version__ = "0.1.0"
 __all__ = ["HeaptideError", "__version__", "open"]
@@ -44,11 +45,12 @@ def open(
     from pathlib import Path
 
     from heaptide import build_foreign
+    from heaptide.public import Series
     from heaptide.symbolize import Symbolizer
 
     symbolizer = Symbolizer(search=tuple(Path(directory) for directory in search))
     if build_foreign.is_foreign(path):
-        return build_foreign.load(path, program=program, symbolizer=symbolizer)
+        return Series.of(build_foreign.load(path, program=program, symbolizer=symbolizer))
     from heaptide import build
 
-    return build.load(path, symbolizer=symbolizer)
+    return Series.of(build.load(path, symbolizer=symbolizer))
