@@ -94,7 +94,9 @@ static inline void ht_cpu_relax(void) {
 static inline size_t ht_sys_block_head(const void *block) { return ((const size_t *)block)[-1]; }
 enum { HT_SYS_HEAD_MAPPING_BIT = 1 };
 static inline bool ht_sys_head_is_mapping(size_t head) { return head >> HT_SYS_HEAD_MAPPING_BIT & 1; }
-static inline size_t ht_sys_head_usable(size_t head) { return (head & ~(size_t)7) - sizeof(size_t); } // not of a mapping
+static inline size_t ht_sys_head_usable(size_t head) {
+    return (head & ~(size_t)7) - sizeof(size_t);
+} // not of a mapping
 static inline size_t ht_sys_usable_size(const void *block) {
     size_t head = ht_sys_block_head(block);
     return ht_sys_head_usable(head) - (ht_sys_head_is_mapping(head) ? sizeof(size_t) : 0);

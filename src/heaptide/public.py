@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Series(ModelSeries):
-    """The snapshots of one recording, its verdict and its ledger. `heaptide growth` and `ledger` print what these return."""
+    """The snapshots of one recording, its verdict and its ledger: what `heaptide growth` and `ledger` print."""
 
     @classmethod
     def of(cls, series: ModelSeries) -> Self:

@@ -23,7 +23,7 @@ from heaptide.capture import format as fmt
 
 REALTIME = 1_795_000_000_000_000_000
 BOOTTIME = 5_000_000_000_000
-KINDS = {name: number for number, name in fmt.SNAPSHOT_KINDS.items()}
+KINDS: dict[str, int] = {name: number for number, name in fmt.SNAPSHOT_KINDS.items()}
 TYPES = {name: number for number, name in enumerate(fmt.RECORD_NAMES)}
 
 
