@@ -125,12 +125,12 @@ def _growth_by_row(series: Series, stretch: Stretch, ids: Ints) -> Floats:
 def _ages(case: _Case) -> dict[int, tuple[float, ...]]:
     """By site, see `Suspect.ages`."""
     try:
-        survivors = case.series.survivors(case.stretch.snapshots[-1])
+        survivors = case.series.survivors(case.stretch.snapshots[-1].number)  # mappings have snapshots of their own
     except NothingToShow:
         return {}
-    row = np.searchsorted(case.ids, survivors.ids)
-    known = row < len(case.ids)
-    site = case.sites.of_row[np.where(known, row, 0)]
+    row = np.minimum(np.searchsorted(case.ids, survivors.ids), len(case.ids) - 1)
+    known = case.ids[row] == survivors.ids
+    site = case.sites.of_row[row]
     quarter = np.clip(survivors.born_s / max(survivors.at_s, 1e-9) * _AGES, 0, _AGES - 1).astype(np.int64)
     cells = (site * _AGES + quarter)[known]
     size = np.bincount(cells, survivors.bytes[known], len(case.sites.frames) * _AGES).reshape(-1, _AGES)
