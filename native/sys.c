@@ -105,6 +105,12 @@ void ht_sys_unmap(void *memory, size_t bytes) {
     raw3(SYS_munmap, (long)memory, (long)bytes, 0);
 }
 
+void ht_sys_map_at(void *start, size_t bytes) {
+    const long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    long at = raw6(SYS_mmap, (long)start, (long)bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (at > 0 && at != (long)start) raw3(SYS_munmap, at, (long)bytes, 0); // a kernel that takes the address for a hint
+}
+
 void *ht_sys_map_wiped_on_fork(size_t bytes) {
     void *p = ht_sys_map(bytes);
     if (p && raw3(SYS_madvise, (long)p, (long)bytes, MADV_WIPEONFORK) < 0) {

@@ -39,6 +39,7 @@ extern void (*ht_sys_on_map)(const void *memory, size_t bytes, bool mapped);
 void ht_sys_discard(void *memory, size_t bytes); // private memory reads as zeros again; nobody who uses it is hurt
 // One private page that a forked child finds zeroed (and a vfork child shares). NULL on failure.
 void *ht_sys_map_wiped_on_fork(size_t bytes);
+void ht_sys_map_at(void *start, size_t bytes); // where nothing is mapped; else nothing is done
 
 // An anonymous file of `bytes`, sealed against any change of size; a negative errno on failure.
 long ht_sys_sealed_memfd(const char *name, uint64_t bytes);

@@ -218,6 +218,7 @@ static void choose_seed(void) {
 static void begin_fork_child(void) {
     struct ht_books_plan p;
     bool private = ht_heapprofile_is_on(); // before the gate, which this child reads as shut, opens again
+    if (ht_tls.thread && ht_tls.thread->books) ht_books_stand_in(ht_tls.thread->books);
     ht_threads_after_fork();
     ht_modules_forget();
     ht_unwind_flush();

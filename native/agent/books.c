@@ -108,6 +108,7 @@ static bool try_size(struct ht_books *b, const struct ht_books_plan *plan, struc
                 .pages_per_run = (1ull << HT_GROUP_SHIFT << size.slot_shift) / HT_PAGE,
                 .header = (struct ht_books_header *)b->base,
                 .base = b->base,
+                .bytes = h.total_bytes,
                 .lane_count = h.lane_count,
                 .max_ids = size.max_ids,
                 .fd = b->fd,
@@ -132,6 +133,8 @@ struct ht_books *ht_books_create(const struct ht_books_plan *plan) {
     ht_sys_unmap(b, sizeof *b);
     return NULL;
 }
+
+void ht_books_stand_in(const struct ht_books *b) { ht_sys_map_at(b->base, b->bytes); }
 
 void ht_books_destroy(struct ht_books *b) {
     if (b->fd >= 0) ht_sys_close(b->fd);
@@ -207,7 +210,8 @@ uint64_t ht_books_hide_pool(struct ht_books *b) {
 void ht_books_show_pool(struct ht_books *b, uint64_t hidden) {
     uint64_t pages = b->header->pool_pages;
     ht_sys_unlock(b->base, b->header->total_bytes); // first: what is locked and private comes when it can be written
-    if (hidden < pages) ht_sys_protect(b->pool + hidden * HT_PAGE, (pages - hidden) * HT_PAGE, true);
+    if (hidden >= pages) return;                    // full, or another mlockall has it
+    ht_sys_protect(b->pool + hidden * HT_PAGE, (pages - hidden) * HT_PAGE, true);
     __atomic_store_n(&b->header->pool_used, hidden, __ATOMIC_RELEASE);
 }
 

@@ -16,6 +16,7 @@ struct ht_books {
     uint64_t pages_per_run;
     struct ht_books_header *header;
     char *base;
+    uint64_t bytes; // from base on
     uint32_t lane_count;
     uint32_t max_ids;
     int fd;               // the memfd until it is handed over; -1 for private books
@@ -55,6 +56,9 @@ bool ht_gate_init(void);
 // Lays out new books. NULL when no memory can be had, at any size.
 struct ht_books *ht_books_create(const struct ht_books_plan *plan);
 void ht_books_destroy(struct ht_books *b);
+// In a fork child, which does not inherit the memory: an operation that a signal handler's fork has interrupted still writes
+// there when the handler returns. Now into nothing.
+void ht_books_stand_in(const struct ht_books *b);
 // Registers with the recorder; closes the descriptors. 0 or a negative errno.
 long ht_books_hand_over(struct ht_books *b, const char *address);
 
@@ -68,7 +72,7 @@ static inline uint32_t *ht_lane_groups(struct ht_lane *lane) { return (uint32_t 
 
 // The counter of `id` in `buffer`; its group must exist.
 static inline void *ht_books_counter(const struct ht_books *b, struct ht_lane *lane, unsigned buffer, uint32_t id) {
-    uint64_t page = ht_lane_groups(lane)[id >> HT_GROUP_SHIFT] - 1 + buffer * b->pages_per_run;
+    uint64_t page = (uint64_t)ht_lane_groups(lane)[id >> HT_GROUP_SHIFT] - 1 + buffer * b->pages_per_run;
     uint32_t slot = id & ((1u << HT_GROUP_SHIFT) - 1);
     return b->pool + page * HT_PAGE + ((uint64_t)slot << b->slot_shift);
 }

@@ -8,7 +8,7 @@
 #include "thin.h"
 
 uint8_t ht_filter[1 << HT_FILTER_BITS];
-uint64_t ht_filter_factor = 0x9e3779b97f4a7c15ull;
+uint64_t ht_filter_factor = HT_FILTER_FACTOR;
 size_t ht_live_least_request;
 static bool exact;
 
@@ -169,9 +169,10 @@ static enum ht_taken sample_take(uint64_t address, struct ht_block *ret) {
 
 // ---- Either -----------------------------------------------------------------------------------------------------------
 
+static bool is_armed; // exact: the filter sends each free by us
+
 void ht_live_arm(void) {
-    static bool done;
-    if (!exact || __atomic_exchange_n(&done, true, __ATOMIC_RELAXED)) return;
+    if (!exact || __atomic_exchange_n(&is_armed, true, __ATOMIC_RELAXED)) return;
     ht_filter[0] = FILTER_FULL;
     __atomic_store_n(&ht_filter_factor, 0, __ATOMIC_RELEASE);
 }
@@ -193,6 +194,9 @@ bool ht_live_init(enum ht_mode mode, bool armed, uint64_t map_limit) {
 
 void ht_live_forget(void) {
     memset(ht_filter, 0, sizeof ht_filter);
+    __atomic_store_n(&ht_filter_factor, HT_FILTER_FACTOR, __ATOMIC_RELEASE);
+    __atomic_store_n(&is_armed, false, __ATOMIC_RELAXED);
+    ht_bootstrap_mark();
     if (exact) empty_leaves();
     if (odd.keys) ht_table_empty(&odd);
     if (ht_live_samples.keys) ht_table_empty(&ht_live_samples);

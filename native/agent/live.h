@@ -12,6 +12,7 @@
 // to the first byte, which is set: frees then touch one line of it instead of all.
 enum { HT_FILTER_BITS = 16 };
 extern uint8_t ht_filter[1 << HT_FILTER_BITS] __attribute__((visibility("hidden")));
+#define HT_FILTER_FACTOR 0x9e3779b97f4a7c15ull
 extern uint64_t ht_filter_factor __attribute__((visibility("hidden")));
 
 static inline uint8_t *ht_filter_of(const void *block) {

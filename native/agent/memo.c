@@ -135,8 +135,8 @@ static inline int64_t walk(struct ht_memo *m, const struct ht_caller *from, stru
             saved = other;
         }
         pc = ht_load(cfa - 8);
-        if (ht_unlikely(pc - 4096 >= (1ull << HT_PC_BITS) - 4096)) {
-            if (pc >= 4096) return CANNOT;
+        if (ht_unlikely((pc - HT_PC_LEAST) >> HT_PC_BITS)) {
+            if (pc >= HT_PC_LEAST) return CANNOT;
             add_check(m, fresh - 1, cfa - 8, pc); // a coroutine's first frame: the chain ends while this word stays
             *ret_fresh = fresh;
             return 0;

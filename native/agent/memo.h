@@ -46,11 +46,19 @@ struct ht_memo_new { // a frame just walked, before its place is known
 //   +------------+--------+--------+-----------+
 //   | CFA off./8 | bp at/8| kind   | pc >> 11  |     kind 0: CFA = sp + offset, the one that is told at a glance
 //   +------------+--------+--------+-----------+
-enum { HT_NEAR_BITS = 11, HT_NEAR_KIND_BIT = 36, HT_NEAR_BP_BIT = 39, HT_NEAR_CFA_BIT = 48, HT_PC_BITS = 47 };
+enum {
+    HT_NEAR_BITS = 11,
+    HT_NEAR_KIND_BIT = 36,
+    HT_NEAR_BP_BIT = 39,
+    HT_NEAR_CFA_BIT = 48,
+    HT_PC_BITS = 47,
+    HT_PC_LEAST = 4096
+};
 _Static_assert(HT_NEAR_BITS + HT_NEAR_KIND_BIT == HT_PC_BITS, "place and tag make up a pc");
 
 enum { HT_PLACE_BITS = 11 };
-enum { HT_MEMO_NEW_CHECKS = 64, HT_MEMO_CHECKS = 2 * HT_MAX_DEPTH };
+// Where code keeps frame pointers, each frame depends on the one saved in it; some depend on two words.
+enum { HT_MEMO_NEW_CHECKS = HT_MAX_DEPTH, HT_MEMO_CHECKS = 2 * HT_MAX_DEPTH };
 
 // The leaf of the stack remembered, once its id is known.
 struct ht_memo_leaf {
@@ -67,6 +75,7 @@ struct ht_memo {
     uint64_t changes;  // captures so far: tells one that was interrupted by another
     uint32_t count;
     uint32_t fresh_checks;
+    uint32_t unusual; // captures in a row that ht_memo_capture_usual could not make
     struct ht_memo_frame frame[HT_MAX_DEPTH];
     struct ht_memo_rest rest[HT_MAX_DEPTH];
     uint64_t near[1 << HT_NEAR_BITS];
@@ -152,9 +161,10 @@ static inline uint64_t *ht_near_rule(struct ht_memo *m, uint64_t pc) {
     return &m->near[(pc ^ pc >> HT_NEAR_BITS) & ((1 << HT_NEAR_BITS) - 1)];
 }
 
-// Is it the rule of this pc, and of the usual kind?
+// Is it the rule of this pc, and of the usual kind? Never for what is no address: below a page, or above user space.
 static inline bool ht_near_is_usual(uint64_t rule, uint64_t pc) {
-    return ht_likely((rule ^ pc >> HT_NEAR_BITS) << (64 - HT_NEAR_BP_BIT) == 0 && pc >> HT_PC_BITS == 0);
+    return ht_likely((rule ^ pc >> HT_NEAR_BITS) << (64 - HT_NEAR_BP_BIT) == 0 &&
+                     (pc - HT_PC_LEAST) >> HT_PC_BITS == 0);
 }
 
 static inline uint64_t ht_near_cfa(uint64_t rule) { return (rule >> HT_NEAR_CFA_BIT) * 8; }
@@ -185,7 +195,7 @@ static inline void ht_memo_push(struct ht_memo *m, uint32_t n, uint64_t sp, uint
 // ones does not matter. Then where the new ones save theirs does not matter either. False: it is not so, and nothing was
 // changed.
 static inline bool ht_memo_capture_usual(struct ht_memo *m, uint64_t pc, uint64_t sp, uint64_t bp) {
-    enum { FRESH_MOST = 256 };
+    enum { FRESH_MOST = 256 }; // more is walked once more, and costs little beside what it cost
     uint32_t stay = m->count, fresh = 0, met;
     if (ht_unlikely(m->made_for != __atomic_load_n(&ht_rules_generation, __ATOMIC_ACQUIRE))) return false;
     for (;;) {
@@ -202,6 +212,7 @@ static inline bool ht_memo_capture_usual(struct ht_memo *m, uint64_t pc, uint64_
         sp += ht_near_cfa(rule);
         pc = ht_load(sp - 8);
     }
+    if (ht_unlikely(met + fresh >= HT_MAX_DEPTH)) return false; // more than fit
     m->changes++;
     uint32_t extras = m->rest[met].extras;
     struct ht_stack_hash h = {m->rest[met].hash[0], m->rest[met].hash[1]};

@@ -29,6 +29,10 @@ static void *arena_take(size_t alignment, size_t bytes) {
     return arena + start;
 }
 
+void ht_bootstrap_mark(void) {
+    for (size_t at = 0; at < arena_used; at += 8) *ht_filter_of(arena + at) = 255;
+}
+
 bool ht_is_bootstrap(const void *block) { return (size_t)((const char *)block - arena) < ARENA_BYTES; }
 
 size_t ht_bootstrap_usable(const void *block) {

@@ -33,6 +33,7 @@ void ht_real_init(void);
 // Blocks handed out while dlsym itself allocates. They are never given back.
 bool ht_is_bootstrap(const void *block);
 size_t ht_bootstrap_usable(const void *block);
+void ht_bootstrap_mark(void); // in the filter, which was emptied
 
 // Does the address lie in the object of the next allocator? Not where that is the C library. Asks nobody: the constructor
 // has found it.

@@ -40,7 +40,7 @@ static void record(struct ht_books *b, struct ht_thread *t, const void *block, s
     bool exact = b->mode == HT_MODE_EXACT;
     struct ht_block old;
     what->id = ht_books_ensure(b, ht_lane_of(b, t), what->id);
-    if (!what->id) return;
+    if (!what->id) return ht_live_samples_drop(b, what->slot, address_of(block));
     if (ht_unlikely(ht_live_take(block, &old) == HT_TAKEN)) bury(b, t, block, &old);
     struct ht_operation o;
     ht_operation_begin(b, t, &o);
@@ -161,6 +161,7 @@ static void record_exact(struct ht_books *b, const void *block, size_t size, con
     uint32_t id = ht_stacks_capture(b, t, caller);
     if (!ht_exact_ready(t, b) || !ht_exact_alloc(b, t, block, size, id, ht_exact_counters(b, t, id)))
         ht_record_captured(b, block, size, id);
+    ht_tls.left = 0; // of a thread that was dormant
 }
 
 // ---- Mappings: all of them, in either mode ------------------------------------------------------------------------------

@@ -225,7 +225,10 @@ HT_EXPORT void free_sized(void *block, size_t size) {
 }
 
 HT_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size) {
-    if (ht_unlikely(*ht_filter_of(block))) ht_record_free(block);
+    if (ht_unlikely(*ht_filter_of(block))) {
+        if (ht_is_bootstrap(block)) return;
+        ht_record_free(block);
+    }
     if (ht_real.free_aligned_sized && !ht_live_least_request)
         ht_real.free_aligned_sized(block, alignment, size);
     else

@@ -315,16 +315,25 @@ uint32_t ht_stacks_capture(struct ht_books *b, struct ht_thread *t, const struct
     return guarded(b, t, caller, capture_block);
 }
 
+// Where code keeps frame pointers the usual capture never succeeds: it is tried now and then only.
+static inline bool is_worth_a_try(const struct ht_memo *m) {
+    enum { IN_A_ROW = 4, EACH = 64 };
+    return ht_likely(m->unusual < IN_A_ROW) || m->unusual % EACH == 0;
+}
+
 uint32_t ht_stacks_capture_changed(struct ht_books *b, struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t bp) {
     ht_ask_for_recorder(b);
     if (ht_unlikely(t->reserved.bytes)) ht_log_left(b, t);
     t->capturing = true;
     ht_compiler_barrier();
     uint32_t id;
-    if (ht_likely(ht_memo_capture_usual(&t->memo, pc, sp, bp)))
+    if (ht_likely(is_worth_a_try(&t->memo) && ht_memo_capture_usual(&t->memo, pc, sp, bp))) {
+        t->memo.unusual = 0;
         id = id_of_memo(b, t);
-    else
+    } else {
+        t->memo.unusual++;
         id = capture_by_memo(b, t, &(struct ht_caller){pc, sp, bp});
+    }
     ht_compiler_barrier();
     t->capturing = false;
     return id;

@@ -68,6 +68,7 @@ HAZARDS = (
     Hazard("coroutines", "generators", 9, held=0),
     Hazard("coroutines", "left_unfinished", 9),  # a thread leaves its table of TLS to the next one
     Hazard("stacks", "statics", 7, held=0),
+    Hazard("stacks", "deeper_than_kept", 8, held=0),
     Hazard("libraries", "address_reuse", 0),
     Hazard("libraries", "opened_for_ever", 0),
     Hazard("libraries", "runpath", 0),

@@ -132,10 +132,34 @@ int statics() {
     std::exit(7); // static destructors, after main's frame was left for good
 }
 
+// Deeper than the agent keeps frames: there and back over that edge, with a block at each level.
+SITE int down(int depth, std::vector<void *> &kept) {
+    volatile char frame[16] = {};
+    kept[static_cast<size_t>(depth)] = std::malloc(100);
+    int below = depth > 0 ? down(depth - 1, kept) : 0;
+    return below + 1 + frame[0];
+}
+
+int deeper_than_kept() {
+    std::vector<void *> kept(1300);
+    for (int depth : {1020, 1023, 1024, 1025, 1030, 1200, 1299})
+        for (int turn = 0; turn < 3; turn++) {
+            check(down(depth, kept) == depth + 1, "a level");
+            for (int i = 0; i <= depth; i++) std::free(kept[static_cast<size_t>(i)]);
+        }
+    say("there and back\n");
+    return 8;
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
-    static const struct hazard all[] = {HAZARD(exceptions),       HAZARD(bad_alloc), HAZARD(coroutines),
-                                        HAZARD(boost_coroutines), HAZARD(statics),   {}};
+    static const struct hazard all[] = {HAZARD(exceptions),
+                                        HAZARD(bad_alloc),
+                                        HAZARD(coroutines),
+                                        HAZARD(boost_coroutines),
+                                        HAZARD(statics),
+                                        HAZARD(deeper_than_kept),
+                                        {}};
     return run_hazard(all, argc, argv);
 }
