@@ -62,7 +62,7 @@ def test_same_process_and_no_child(recorder: Path, tmp_path: Path) -> None:
 def test_environment_gains_one_preload_entry(recorder: Path, agent: Path, tmp_path: Path) -> None:
     os.environ["LD_PRELOAD"] = "libm.so.6"
     try:
-        done = _record(recorder, tmp_path, "env", options=("--exact", "--sample=64KiB", "--no-children"))
+        done = _record(recorder, tmp_path, "env", options=("--exact", "--sample=64KiB"))
     finally:
         del os.environ["LD_PRELOAD"]
     values = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
