@@ -260,7 +260,9 @@ def _libc_names() -> dict[str, str]:
 
 
 def _canonical(name: str) -> str:
-    return _libc_names().get(name, name)
+    """One of a symbol's names; `__GI_x` is what x is called inside the C library and the loader."""
+    plain = name.removeprefix("__GI_")
+    return _libc_names().get(name, _libc_names().get(plain, plain))
 
 
 @pytest.mark.parametrize("profiler", ["heapprofile", "jemalloc"])
