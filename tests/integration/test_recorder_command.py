@@ -27,7 +27,16 @@ def _record(recorder: Path, folder: Path, *command: str, options: tuple[str, ...
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
 
 
-def _finished(path: Path, patience_s: float = 10) -> Recording:
+def _captures(folder: Path, pattern: str, count: int, patience_s: float = 60) -> list[Path]:
+    """At least so many captures. One of a short image is made when the image has gone: perhaps after we were told so."""
+    deadline = time.monotonic() + patience_s
+    while len(found := sorted(folder.glob(pattern))) < count:
+        assert time.monotonic() < deadline, f"{found} after {patience_s} s"
+        time.sleep(0.02)
+    return found
+
+
+def _finished(path: Path, patience_s: float = 60) -> Recording:
     """The capture, once the recorder (which outlives the program) has ended it."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
@@ -139,7 +148,7 @@ def _preloaded(agent: Path, folder: Path, *command: str, **variables: str) -> su
 def test_agent_alone_starts_a_recorder_and_it_ends(agent: Path, tmp_path: Path) -> None:
     done = _preloaded(agent, tmp_path, sys.executable, "-c", "import os; print(os.getpid())", HEAPTIDE_EVERY="nonsense")
     pid = int(done.stdout)
-    (capture,) = tmp_path.glob(f"*.{pid}.tide")
+    (capture,) = _captures(tmp_path, f"*.{pid}.tide", 1)
     recording = _finished(capture)
     assert any(isinstance(record, NoteRecord) and "HEAPTIDE_EVERY" in record.text for record in recording.records)
     deadline = time.monotonic() + 10
@@ -164,9 +173,6 @@ def _processes() -> list[str]:
 def test_children_register_with_the_same_recorder(agent: Path, tmp_path: Path) -> None:
     code = "import subprocess, sys; [subprocess.run([sys.executable, '-c', 'x = bytes(10**7)']) for _ in range(3)]"
     assert _preloaded(agent, tmp_path, sys.executable, "-c", code).returncode == 0
-    time.sleep(0.2)
-    captures = list(tmp_path.glob("*.tide"))
-    assert len(captures) >= 4
-    for capture in captures:
+    for capture in _captures(tmp_path, "*.tide", 4):
         _finished(capture)
         assert stat.S_IMODE(capture.stat().st_mode) == 0o600
