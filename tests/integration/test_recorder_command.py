@@ -28,7 +28,7 @@ def _record(recorder: Path, folder: Path, *command: str, options: tuple[str, ...
 
 
 def _captures(folder: Path, pattern: str, count: int, patience_s: float = 60) -> list[Path]:
-    """At least so many captures. One of a short image is made when the image has gone: after we heard of it, perhaps."""
+    """At least so many captures. One of a short image is made when the image has gone: perhaps after we heard."""
     deadline = time.monotonic() + patience_s
     while len(found := sorted(folder.glob(pattern))) < count:
         assert time.monotonic() < deadline, f"{found} after {patience_s} s"
