@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from heaptide._errors import UsageError
-from heaptide.cli import options
+from heaptide.cli import opening, options
 from heaptide.cli.choosing import Choice, choice
 from heaptide.cli.nearest import did_you_mean
 
@@ -46,6 +46,7 @@ Examples:
 @options.born
 @options.mapped
 @options.search
+@opening.option
 def command(
     capture: str | None,
     output: str,
@@ -64,6 +65,7 @@ def command(
     born: tuple[str, str] | None,
     mapped: bool,
     search: tuple[str, ...],
+    open_it: bool,
 ) -> None:
     """Draw the call graph.
 
@@ -90,7 +92,9 @@ def command(
         graph, headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped, remark=chosen.remark)
     )
     data = source.encode("utf-8", "surrogateescape") if form == "dot" else picture.draw(source, form)
-    _write(output, data)
+    opening.write(output, data)
+    if open_it:
+        opening.open_file(output)
     inputs.finish(chosen.read)
 
 
@@ -107,10 +111,3 @@ def _format_of(output: str) -> str:
         f"{did_you_mean(suffix, known)}",
         hint=f"end the name in one of {', '.join('.' + name for name in known)}",
     )
-
-
-def _write(output: str, data: bytes) -> None:
-    try:
-        Path(output).write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
