@@ -254,7 +254,7 @@ void ht_log_publish(struct ht_log_entry *entry, uint64_t position) {
     struct ht_thread *t = ht_tls.thread;
     __atomic_store_n(&entry->stamp, ht_log_stamp(position), __ATOMIC_RELEASE);
     ht_compiler_barrier();
-    if (t && t->reserved.is_ours && t->reserved.position == position) t->reserved.bytes = 0;
+    if (t && t->reserved->is_ours && t->reserved->position == position) t->reserved->bytes = 0;
 }
 
 static void pad(struct ht_books *b, uint64_t position, uint64_t bytes) {
@@ -267,7 +267,7 @@ static void pad(struct ht_books *b, uint64_t position, uint64_t bytes) {
 // reserve, and then that it has. The reservation of this thread; NULL: there is none to keep, or an interrupted one is in it.
 static struct ht_reserved *reservation(void) {
     struct ht_thread *t = ht_tls.thread;
-    return t && !t->reserved.bytes ? &t->reserved : NULL;
+    return t && !t->reserved->bytes ? t->reserved : NULL;
 }
 
 // Was the room reserved by the one who left just then? The head moved on from where it stood: by him or by another, who will
@@ -287,13 +287,29 @@ static bool is_published(struct ht_books *b, uint64_t position) {
            __atomic_load_n(&entry->stamp, __ATOMIC_ACQUIRE) == ht_log_stamp(position);
 }
 
-void ht_log_left(struct ht_books *b, struct ht_thread *t) {
-    struct ht_reserved *r = &t->reserved;
-    if (b != t->books || is_published(b, r->is_ours ? r->position : r->from)) r->bytes = 0;
+// Each step may be the last before this, too, is left: what stands at `position` is published when all is done.
+static void settle(struct ht_books *b, struct ht_reserved *r) {
+    if (r->bytes && is_published(b, r->is_ours ? r->position : r->from)) r->bytes = 0;
     if (!r->bytes || !was_reserved(b, r)) return;
-    pad(b, r->position, r->bytes);
+    r->is_ours = true;
+    ht_compiler_barrier();
     if (r->from != r->position) pad(b, r->from, r->position - r->from);
+    pad(b, r->position, r->bytes);
     r->bytes = 0;
+}
+
+// One that is in doubt steps aside: until it is settled, the next may be left as well.
+void ht_log_left(struct ht_books *b, struct ht_thread *t) {
+    struct ht_reserved *now = &t->reserved[0], *doubtful = &t->reserved[1];
+    if (b != t->books) now->bytes = doubtful->bytes = 0;
+    settle(b, doubtful);
+    settle(b, now);
+    if (!now->bytes || doubtful->bytes) return;
+    *doubtful = (struct ht_reserved){.from = now->from, .position = now->position, .asked_ns = now->asked_ns};
+    ht_compiler_barrier();
+    doubtful->bytes = now->bytes;
+    ht_compiler_barrier();
+    now->bytes = 0;
 }
 
 // The log's pages come as it first reaches them: most programs never fill it once.

@@ -302,7 +302,7 @@ static inline uint32_t guarded(struct ht_books *b, struct ht_thread *t, const st
         if (!was_left(t, caller)) return lose(b, HT_LOSS_NESTED, HT_ID_NESTED);
         put_down(t);
     }
-    if (ht_unlikely(t->reserved.bytes)) ht_log_left(b, t); // no capture is under way: it was left
+    if (ht_unlikely(ht_has_left_room(t->reserved))) ht_log_left(b, t); // no capture is under way: it was left
     t->capturing = true;
     ht_compiler_barrier();
     uint32_t id = capture(b, t, caller);
@@ -323,7 +323,7 @@ static inline bool is_worth_a_try(const struct ht_memo *m) {
 
 uint32_t ht_stacks_capture_changed(struct ht_books *b, struct ht_thread *t, uint64_t pc, uint64_t sp, uint64_t bp) {
     ht_ask_for_recorder(b);
-    if (ht_unlikely(t->reserved.bytes)) ht_log_left(b, t);
+    if (ht_unlikely(ht_has_left_room(t->reserved))) ht_log_left(b, t);
     t->capturing = true;
     ht_compiler_barrier();
     uint32_t id;

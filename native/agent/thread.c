@@ -57,6 +57,8 @@ static void thread_ends(void *data) {
     give(t);
 }
 
+static void forget_left_room(struct ht_thread *t) { t->reserved[0].bytes = t->reserved[1].bytes = 0; }
+
 bool ht_threads_init(void) {
     if (!have_key) have_key = pthread_key_create(&key, thread_ends) == 0;
     return have_key;
@@ -68,7 +70,7 @@ void ht_threads_after_fork(void) {
         ht_tls.thread->fast = HT_NO_BOOKS;
         ht_tls.thread->capturing = false;
         ht_tls.thread->judging = 0;
-        ht_tls.thread->reserved.bytes = 0;
+        forget_left_room(ht_tls.thread);
         ht_memo_forget(&ht_tls.thread->memo); // its ids were the parent's
     }
 }
@@ -84,7 +86,7 @@ static HT_COLD struct ht_thread *make_thread(void) {
     t->fast = HT_NO_BOOKS;
     t->capturing = false;
     t->judging = 0;
-    t->reserved.bytes = 0;
+    forget_left_room(t);
     ht_memo_forget(&t->memo);
     ht_tls.thread = t;
     if (have_key) pthread_setspecific(key, t); // may allocate: by now this thread has its state

@@ -28,15 +28,17 @@ struct ht_reserved {         // room in the log, until what stands in it is publ
     bool is_ours;            // it was
 };
 
+static inline bool ht_has_left_room(const struct ht_reserved both[2]) { return both[0].bytes | both[1].bytes; }
+
 struct ht_thread {
     const struct ht_books *fast; // books with which exact.h may be used; else HT_NO_BOOKS, which is no books' address
     struct ht_books *books;      // whose lane it holds
     struct ht_lane *lane;
-    uint32_t lane_number;     // 0: shared with other threads
-    uint64_t operation_sp;    // stack pointer of the operation under way, see ht_operation_begin
-    int64_t sample_left;      // exact mode: bytes until the next live sample; below zero: it is due
-    uint64_t sample_interval; // the mean interval that was drawn with; 0: nothing was yet
-    struct ht_reserved reserved;
+    uint32_t lane_number;           // 0: shared with other threads
+    uint64_t operation_sp;          // stack pointer of the operation under way, see ht_operation_begin
+    int64_t sample_left;            // exact mode: bytes until the next live sample; below zero: it is due
+    uint64_t sample_interval;       // the mean interval that was drawn with; 0: nothing was yet
+    struct ht_reserved reserved[2]; // the one at hand; and one that was left, while it is in doubt whether it ever was
     struct ht_thread *next_free;
     bool capturing;   // a capture is under way, or was left by longjmp
     uint32_t judging; // the same of the question which of the two it is; counts how often it was in the way
