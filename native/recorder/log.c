@@ -75,7 +75,7 @@ static bool take_stack(struct log_reader *log, const struct books *books, const 
 
 static bool encode_module(struct log_reader *log, const struct ht_log_entry *entry) {
     const struct ht_log_module *m = (const void *)entry;
-    if (entry->bytes < sizeof *m) return false;
+    if (entry->bytes < sizeof *m || !entry->id || m->start > m->end) return false;
     if (m->phnum > MAX_PHDRS || m->build_id_bytes > MAX_BUILD_ID || m->path_bytes > MAX_PATH) return false;
     uint64_t phdr_bytes = m->phnum * sizeof(struct ht_phdr), id_padded = (m->build_id_bytes + 7ull) & ~7ull;
     if (sizeof *m + phdr_bytes + id_padded + m->path_bytes > entry->bytes) return false;
