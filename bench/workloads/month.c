@@ -222,7 +222,7 @@ static void tick(double t) {
     __atomic_store_n(&lane->seq, lane->seq + 1, __ATOMIC_RELEASE);
 }
 
-static void forward(double seconds) {
+static uint64_t forward(double seconds) {
     struct {
         uint64_t forward_ns;
         int64_t jump_ns;
@@ -230,6 +230,12 @@ static void forward(double seconds) {
     uint64_t answer[3];
     if (send(clock_fd, &request, sizeof request, MSG_NOSIGNAL) < 0) exit(97);
     if (recv(clock_fd, answer, sizeof answer, 0) <= 0) exit(96);
+    return answer[2]; // snapshots so far
+}
+
+// The first snapshot is due at once, by a clock that is not driven: nothing is counted before it is taken.
+static void await_first_snapshot(void) {
+    while (!forward(0)) usleep(500);
 }
 
 static void write_truth(const char *path) {
@@ -253,6 +259,7 @@ int main(int argc, char **argv) {
         log_stack(HT_FIRST_STACK_ID + stack);
         __atomic_store_n(&header->next_id, (uint64_t)HT_FIRST_STACK_ID + stack + 1, __ATOMIC_RELEASE);
     }
+    await_first_snapshot();
     for (double t = 0; t < days * DAY_S; t += tick_s) {
         tick(t);
         forward(tick_s);
