@@ -14,7 +14,7 @@ SEED ?= 1
 FUZZ_SECONDS ?= 60
 C_FILES = $(shell find native tests/programs src/heaptide/demo -name '*.[ch]' -o -name '*.cpp')
 
-.PHONY: help setup native demo test lint bench bench-truth fuzz clean
+.PHONY: help setup native page demo test lint bench bench-truth fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -33,6 +33,9 @@ $(READY): $(BASE)
 
 native: ## compile the agent and the recorder where they are out of date
 	$(PYTHON) native/build.py
+
+page: $(BASE) ## build the web page's template from page/ (its product is in the tree: only after a change there)
+	$(BIN)/python tools/build_page.py
 
 demo: $(BASE) native ## build and run a leaking server, then show what heaptide says of it (SEED=1)
 	$(BIN)/heaptide demo --seed $(SEED)
@@ -63,5 +66,5 @@ fuzz: setup ## fuzz the readers, FUZZ_SECONDS each (60)
 	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
 
 clean: ## remove what was built, .venv included
-	rm -rf $(VENV) build dist src/heaptide/_native .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out bench/out
+	rm -rf $(VENV) build dist src/heaptide/_native .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out bench/out page/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

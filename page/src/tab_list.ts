@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tabs of the page, in their order. A new view is one import and one entry here.
+
+import type { Tab } from "./views";
+
+export const TAB_LIST_LABEL = "Ways to look at it";
+
+export const TABS: readonly Tab[] = [];
