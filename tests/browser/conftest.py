@@ -2,7 +2,7 @@
 """Chromium, a leaking program's captures and the reports made of them, each once for this folder.
 
 Fixtures:
-    recordings  captures of shop.cpp: exact and sampled
+    recordings  captures of shop.cpp, exact and sampled, and of hostile.py's program
     reports     the report of each
     browser     Chromium, headless; skips where it is not installed (PyPI's playwright drives it)
     visit       visit(url, **context) -> Visit: a tab, closed and checked for faults at the end of the test
@@ -28,6 +28,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser import hostile
 from tests.browser.visits import Visit
 from tests.browser.visits import visit as pay_visit
 
@@ -37,14 +38,12 @@ _PROFILERS = ("HEAPTIDE_", "HEAPPROFILE", "HEAP_PROFILE_", "LD_PRELOAD")
 
 @dataclass(frozen=True)
 class Recordings:
-    """Captures of one program, and where they lie."""
+    """Captures, and the program that the first two are of."""
 
     program: Path
     exact: Path
     sampled: Path
-
-    def __iter__(self) -> Iterator[Path]:
-        return iter((self.exact, self.sampled))
+    hostile: Path
 
 
 def heaptide(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -78,22 +77,24 @@ def compiled(folder: Path) -> Path:
 @pytest.fixture(scope="package")
 def recordings(tmp_path_factory: pytest.TempPathFactory, agent: Path, recorder: Path) -> Recordings:
     folder = tmp_path_factory.mktemp("shop")
-    program = compiled(folder)
-    found = Recordings(program, folder / "exact.tide", folder / "sampled.tide")
-
-    def record(output: Path, *options: str) -> str:
-        return done(heaptide("run", *options, "-o", output, "--", program, SECONDS, cwd=folder))
-
-    with ThreadPoolExecutor(2) as pool:  # they sleep most of their time
-        for future in (pool.submit(record, found.exact, "--exact"), pool.submit(record, found.sampled)):
-            future.result()
+    shop, enemy = compiled(folder), hostile.compiled(folder)
+    found = Recordings(shop, folder / "exact.tide", folder / "sampled.tide", folder / f"{enemy.name}.tide")
+    runs = (
+        ("--exact", "-o", found.exact, "--", shop, SECONDS),
+        ("-o", found.sampled, "--", shop, SECONDS),
+        ("--exact", "-o", found.hostile, "--", enemy, *hostile.ARGUMENTS),
+    )
+    with ThreadPoolExecutor(len(runs)) as pool:  # they sleep most of their time
+        for run in pool.map(lambda words: heaptide("run", *words, cwd=folder), runs):
+            done(run)
     return found
 
 
 @pytest.fixture(scope="package")
 def reports(recordings: Recordings) -> dict[Path, Path]:
     """Report by capture."""
-    made = {capture: capture.with_suffix(".html") for capture in recordings}
+    captures = (recordings.exact, recordings.sampled, recordings.hostile)
+    made = {capture: capture.with_suffix(".html") for capture in captures}
     for capture, report in made.items():
         done(heaptide("report", capture, "-o", report))
     return made

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.accessibility import findings
 from tests.browser.visits import PATIENCE_MS, Visit
 
 POLICY = "<meta http-equiv=Content-Security-Policy content=\"script-src 'unsafe-inline'; img-src https:\">"
@@ -38,3 +39,10 @@ def test_a_page_without_fault(visit: Callable[..., Visit], tmp_path: Path) -> No
     page = tmp_path / "page.html"
     page.write_text(f"<!doctype html>{POLICY}<title>page</title><p>words</p><script>1 + 1</script>", encoding="utf-8")
     visit(page).check()
+
+
+def test_axe_sees_what_is_wrong(visit: Callable[..., Visit], tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<!doctype html><title>page</title><p style='color:#aaa;background:#fff'>pale</p><img>")
+    found = "\n".join(findings(visit(page).page, "serious", "critical"))
+    assert all(rule in found for rule in ("html-has-lang", "image-alt", "color-contrast")), found
