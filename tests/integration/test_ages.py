@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from heaptide.build import load
 from heaptide.capture.reader import read
 from heaptide.capture.records import AgesRecord
+from heaptide.cli.main import cli
 from heaptide.model import Profile, Series
 from tests.integration.realworld import is_finished, wait_until
 
@@ -118,3 +121,12 @@ def test_each_phase_left_what_it_left(
         assert 0 < error < 0.35 * true
         assert abs(size - true) < 2.5 * error  # five standard errors
     assert not sites(series.born(ends[2], "end"))
+    assert listed(series, f"start..#{ends[0]}") == ["early"]
+    assert listed(series, f"#{ends[0]}..#{ends[1]}") == ["late"]
+
+
+def listed(series: Series, born: str) -> list[str]:
+    """The functions of the program itself that `list --born` shows."""
+    done = CliRunner().invoke(cli, ["list", "early|late|cache", series.path, "--born", born, "--json"])
+    assert done.exit_code == 0, done.output
+    return [row["function"] for row in json.loads(done.stdout)["rows"]]

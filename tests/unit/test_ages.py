@@ -121,6 +121,32 @@ def test_as_the_format_says() -> None:
     assert struct.calcsize("<IIQff") == fmt.AGE.size and fmt.AGES.size == 32
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["tree"], ["tree", "--by", "address"], ["peek", "."], ["traces"], ["graph", "-o", "-"]],
+    ids=lambda words: " ".join(words),
+)
+def test_every_view_tells_survivors(tmp_path: Path, words: list[str]) -> None:
+    """Of stack 16 what was born at #3, of stack 17 what was at #2."""
+    series(tmp_path, ages(4, ROWS))
+    picture = tmp_path / "x.dot"
+    command = [str(picture) if word == "-" else word for word in words]
+    done = CliRunner().invoke(cli, [*command, str(tmp_path / "x.tide"), "--born", "#1..#3"])
+    assert done.exit_code == 0, done.output
+    text = picture.read_text() if picture.exists() else done.output
+    assert "born after #1" in text and "total 570 B" in text
+    assert "500 B" in text and "70 B" in text
+
+
+def test_nothing_left_says_of_what(tmp_path: Path) -> None:
+    series(tmp_path, ages(4, ROWS))
+    done = CliRunner().invoke(cli, ["tree", str(tmp_path / "x.tide"), "--born", "start..#1", "--at", "#4"])
+    assert done.exit_code == 0 and "born until #1" in done.output
+    done = CliRunner().invoke(cli, ["tree", str(tmp_path / "x.tide"), "--born", "#4..#4"])
+    assert isinstance(done.exception, NothingToShow)
+    assert str(done.exception).startswith("nothing is left of what was born after #4")
+
+
 def test_on_the_command_line(tmp_path: Path) -> None:
     series(tmp_path, ages(4, ROWS))
     path = str(tmp_path / "x.tide")
@@ -130,6 +156,7 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     for words, wrong in ((["--born", "#1"], "A..B"), (["--born", ".."], "A..B")):
         done = CliRunner().invoke(cli, ["traces", path, *words])
         assert done.exit_code == 2 and wrong in done.output
-    for more in (["--base", "#1"], ["--mmap"], ["--value", "alloc_space"]):
-        done = CliRunner().invoke(cli, ["top", path, "--born", "#1..#3", *more])
-        assert isinstance(done.exception, UsageError)
+    for verb in (["top"], ["tree"], ["traces"], ["peek", "."], ["list", "."], ["graph", "-o", "x.dot"]):
+        for more in (["--base", "#1"], ["--mmap"], ["--value", "alloc_space"]):
+            done = CliRunner().invoke(cli, [*verb, path, "--born", "#1..#3", *more])
+            assert isinstance(done.exception, UsageError)

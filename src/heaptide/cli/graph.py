@@ -78,19 +78,19 @@ def command(
     from heaptide.analysis.graph import Trim, call_graph
     from heaptide.analysis.site import no_frame, not_users
     from heaptide.cli import inputs
-    from heaptide.render import dot, headings, picture
+    from heaptide.cli.showing import Showing
+    from heaptide.render import dot, picture
 
     inputs.born_needs(value, born)
     chosen = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
+    showing = Showing(chosen, value, mapped)
     trim = Trim(nodecount, nodefraction, edgefraction)
     skip = no_frame if all_frames else not_users
     profile, whole = Choice(focus, ignore, hide, show).apply(chosen, value)
     graph = call_graph(profile, value=value, by=by, trim=trim, skip=skip, whole=whole)
     if not graph.nodes:
-        raise inputs.why_empty(chosen, value, mapped=mapped)
-    source = dot.plain(
-        graph, headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped, remark=chosen.remark)
-    )
+        raise showing.why_empty()
+    source = dot.plain(graph, showing.heading())
     data = source.encode("utf-8", "surrogateescape") if form == "dot" else picture.draw(source, form)
     opening.write(output, data)
     if open_it:

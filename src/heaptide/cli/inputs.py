@@ -112,7 +112,8 @@ def _survivors(series: Series, at: Snapshot, born: tuple[str, str], *, alone: bo
     profile = series.born(*born, at)
     read = series.moment(series.survivors(at).at_number)
     after, until = (headings.moment(series.moment(text)) for text in born)
-    words = f"born after {after} and until {until}, survivors as read beside {headings.moment(read)}"
+    since = "" if born[0] == "start" else f"after {after} and "
+    words = f"born {since}until {until}, survivors as read beside {headings.moment(read)}"
     return Chosen(series, profile, at, None, (series,), remark=words)
 
 
@@ -167,6 +168,8 @@ def why_empty(chosen: Chosen, value: str, *, mapped: bool = False) -> NothingToS
         return NothingToShow(
             f"nothing changed: {moment} equals the base", hint="try other moments, or --value alloc_space"
         )
+    if chosen.remark is not None:
+        return NothingToShow(f"nothing is left of what was {chosen.remark}", hint="try other moments: --born A..B")
     if mapped:
         return NothingToShow(f"no mapping was recorded: {moment}", hint="leave --mmap away to see allocations")
     if chosen.at.allocated_bytes and value.startswith("inuse"):

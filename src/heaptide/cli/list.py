@@ -10,7 +10,7 @@ import click
 from heaptide._errors import NothingToShow
 from heaptide.cli import options
 from heaptide.cli.choosing import Pattern
-from heaptide.cli.guard import out
+from heaptide.cli.showing import Showing
 
 _EPILOG = f"""\b
 Examples:
@@ -28,6 +28,7 @@ Examples:
 @click.option("--source-path", multiple=True, metavar="DIR", help="Look for source files here (may be repeated).")
 @click.option("--trim-path", multiple=True, metavar="DIR", help="Take this off the front of their names.")
 @options.all_frames
+@options.born
 @options.mapped
 @options.search
 @options.as_json
@@ -40,6 +41,7 @@ def command(
     source_path: tuple[str, ...],
     trim_path: tuple[str, ...],
     all_frames: bool,
+    born: tuple[str, str] | None,
     mapped: bool,
     search: tuple[str, ...],
     as_json: bool,
@@ -54,21 +56,20 @@ def command(
     from heaptide.analysis.site import no_frame, not_users
     from heaptide.cli import inputs
     from heaptide.cli.sources import Sources
-    from heaptide.render import headings
     from heaptide.render.annotated import source_json, source_text
 
-    picked = inputs.choose(capture, at, base, search, mapped=mapped)
+    inputs.born_needs(value, born)
+    picked = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
+    showing = Showing(picked, value, mapped)
     skip = no_frame if all_frames else not_users
     graph = call_graph(picked.profile, value=value, by="line", trim=EVERYTHING, order="flat", picture=False, skip=skip)
     found = routines(graph, pattern)
-    nothing = None if graph.nodes else inputs.why_empty(picked, value, mapped=mapped)
+    nothing = None if graph.nodes else showing.why_empty()
     if graph.nodes and not found:
         nothing = NothingToShow(f"no function's name matches {pattern.pattern!r}", hint="see: heaptide top -n 0")
-    if as_json:
-        out(source_json(graph, found, reason=nothing.message if nothing else None))
-    elif not nothing:
-        heading = headings.heading(picked.series, value, picked.at, picked.base, mapped=mapped)
-        out(source_text(graph, found, Sources(source_path, trim_path).lines, heading))
-    inputs.finish(picked.read)
-    if nothing:
-        raise nothing
+    showing.finish(
+        nothing,
+        as_json=as_json,
+        document=lambda reason: source_json(graph, found, reason=reason),
+        text=lambda heading: source_text(graph, found, Sources(source_path, trim_path).lines, heading),
+    )

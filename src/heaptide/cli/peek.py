@@ -10,7 +10,7 @@ import click
 from heaptide._errors import NothingToShow
 from heaptide.cli import options
 from heaptide.cli.choosing import Pattern
-from heaptide.cli.guard import out
+from heaptide.cli.showing import Showing
 
 _EPILOG = f"""\b
 Examples:
@@ -27,6 +27,7 @@ Examples:
 @options.value
 @options.by
 @options.all_frames
+@options.born
 @options.mapped
 @options.search
 @options.as_json
@@ -38,6 +39,7 @@ def command(
     value: str,
     by: options.By,
     all_frames: bool,
+    born: tuple[str, str] | None,
     mapped: bool,
     search: tuple[str, ...],
     as_json: bool,
@@ -49,21 +51,21 @@ def command(
     from heaptide.analysis.graph import EVERYTHING, call_graph
     from heaptide.analysis.site import no_frame, not_users
     from heaptide.cli import inputs
-    from heaptide.render import headings, names
+    from heaptide.render import names
     from heaptide.render.tree import tree_json, tree_text
 
-    picked = inputs.choose(capture, at, base, search, mapped=mapped)
+    inputs.born_needs(value, born)
+    picked = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
+    showing = Showing(picked, value, mapped)
     skip = no_frame if all_frames else not_users
     graph = call_graph(picked.profile, value=value, by=by, trim=EVERYTHING, order="flat", picture=False, skip=skip)
     nodes = [number for number, node in enumerate(graph.nodes) if pattern.search(names.place_name(node.place))]
-    nothing = None if graph.nodes else inputs.why_empty(picked, value, mapped=mapped)
+    nothing = None if graph.nodes else showing.why_empty()
     if graph.nodes and not nodes:
         nothing = NothingToShow(f"nothing matches {pattern.pattern!r}", hint="see: heaptide top -n 0")
-    if as_json:
-        out(tree_json(graph, nodes=nodes, reason=nothing.message if nothing else None))
-    elif not nothing:
-        heading = headings.heading(picked.series, value, picked.at, picked.base, mapped=mapped)
-        out(tree_text(graph, heading, nodes=nodes))
-    inputs.finish(picked.read)
-    if nothing:
-        raise nothing
+    showing.finish(
+        nothing,
+        as_json=as_json,
+        document=lambda reason: tree_json(graph, nodes=nodes, reason=reason),
+        text=lambda heading: tree_text(graph, heading, nodes=nodes),
+    )

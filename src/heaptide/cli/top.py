@@ -10,7 +10,7 @@ import click
 from heaptide.cli import options
 from heaptide.cli.choosing import Choice
 from heaptide.cli.choosing import choice as choice_options
-from heaptide.cli.guard import out
+from heaptide.cli.showing import Showing
 
 _EPILOG = f"""\b
 Examples:
@@ -62,7 +62,7 @@ def command(
     from heaptide.analysis.site import no_frame, not_users
     from heaptide.analysis.top import top
     from heaptide.cli import inputs
-    from heaptide.render import headings, json, text
+    from heaptide.render import json, text
 
     inputs.born_needs(value, born)
     chosen = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
@@ -71,12 +71,12 @@ def command(
     before = None if chosen.before is None else choice.of(chosen.before)
     skip = no_frame if all_frames else not_users
     table = top(profile, value=value, by=by, cum=cum, skip=skip, before=before, whole=whole)
-    nothing = None if table.rows else inputs.why_empty(chosen, value, mapped=mapped)
-    if as_json:
-        out(json.top(table, limit=limit or 0, reason=nothing.message if nothing else None))
-    elif not nothing:
-        heading = headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped, remark=chosen.remark)
-        out(text.top_table(table, heading, limit=_ROWS if limit is None else limit, colour=options.colour()))
-    inputs.finish(chosen.read)
-    if nothing:
-        raise nothing
+    showing = Showing(chosen, value, mapped)
+    showing.finish(
+        None if table.rows else showing.why_empty(),
+        as_json=as_json,
+        document=lambda reason: json.top(table, limit=limit or 0, reason=reason),
+        text=lambda heading: text.top_table(
+            table, heading, limit=_ROWS if limit is None else limit, colour=options.colour()
+        ),
+    )

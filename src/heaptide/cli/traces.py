@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 
 from heaptide.cli import options
-from heaptide.cli.guard import out
+from heaptide.cli.showing import Showing
 
 _EPILOG = f"""\b
 Examples:
@@ -43,17 +43,15 @@ def command(
     """
     from heaptide.analysis.traces import traces
     from heaptide.cli import inputs
-    from heaptide.render import headings, json, text
+    from heaptide.render import json, text
 
     inputs.born_needs(value, born)
     chosen = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
     found = traces(chosen.profile, value=value)
-    nothing = None if found.traces else inputs.why_empty(chosen, value, mapped=mapped)
-    if as_json:
-        out(json.traces(found, limit=limit, reason=nothing.message if nothing else None))
-    elif not nothing:
-        heading = headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped, remark=chosen.remark)
-        out(text.trace_list(found, heading, limit=limit, colour=options.colour()))
-    inputs.finish(chosen.read)
-    if nothing:
-        raise nothing
+    showing = Showing(chosen, value, mapped)
+    showing.finish(
+        None if found.traces else showing.why_empty(),
+        as_json=as_json,
+        document=lambda reason: json.traces(found, limit=limit, reason=reason),
+        text=lambda heading: text.trace_list(found, heading, limit=limit, colour=options.colour()),
+    )

@@ -9,7 +9,7 @@ import click
 
 from heaptide.cli import options
 from heaptide.cli.choosing import Choice, choice
-from heaptide.cli.guard import out
+from heaptide.cli.showing import Showing
 
 _ROWS = 20
 _EPILOG = f"""\b
@@ -29,6 +29,7 @@ Examples:
 @click.option("-n", "limit", type=click.IntRange(0), default=_ROWS, show_default=True, metavar="N", help="0 for all.")
 @choice
 @options.all_frames
+@options.born
 @options.mapped
 @options.search
 @options.as_json
@@ -45,6 +46,7 @@ def command(
     hide: re.Pattern[str] | None,
     show: re.Pattern[str] | None,
     all_frames: bool,
+    born: tuple[str, str] | None,
     mapped: bool,
     search: tuple[str, ...],
     as_json: bool,
@@ -57,10 +59,11 @@ def command(
     from heaptide.analysis.graph import Trim, call_graph
     from heaptide.analysis.site import no_frame, not_users
     from heaptide.cli import inputs
-    from heaptide.render import headings
     from heaptide.render.tree import tree_json, tree_text
 
-    picked = inputs.choose(capture, at, base, search, mapped=mapped)
+    inputs.born_needs(value, born)
+    picked = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
+    showing = Showing(picked, value, mapped)
     profile, whole = Choice(focus, ignore, hide, show).apply(picked, value)
     graph = call_graph(
         profile,
@@ -73,12 +76,9 @@ def command(
         whole=whole,
     )
     nodes = range(len(graph.nodes))[: limit or None]
-    nothing = None if graph.nodes else inputs.why_empty(picked, value, mapped=mapped)
-    if as_json:
-        out(tree_json(graph, nodes=nodes, reason=nothing.message if nothing else None))
-    elif not nothing:
-        heading = headings.heading(picked.series, value, picked.at, picked.base, mapped=mapped)
-        out(tree_text(graph, heading, nodes=nodes, left_out=len(graph.nodes) - len(nodes)))
-    inputs.finish(picked.read)
-    if nothing:
-        raise nothing
+    showing.finish(
+        None if graph.nodes else showing.why_empty(),
+        as_json=as_json,
+        document=lambda reason: tree_json(graph, nodes=nodes, reason=reason),
+        text=lambda heading: tree_text(graph, heading, nodes=nodes, left_out=len(graph.nodes) - len(nodes)),
+    )
