@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from heaptide.analysis.filters import prune
+from heaptide.analysis.flame import flame
 from heaptide.analysis.graph import EVERYTHING, CallGraph, Style, Trim, call_graph
 from heaptide.analysis.importance import Order
 from heaptide.analysis.inquiry import Answer, Inquiry, answer
@@ -23,6 +24,7 @@ from heaptide.analysis.traces import traces
 from heaptide.model import Frame, Profile, StackTable
 from heaptide.model.flatten import columns_of
 from heaptide.render import dot, json, names, pprof, text
+from heaptide.render import flame as flame_picture
 from heaptide.render.annotated import source_json, source_text
 from heaptide.render.callgrind import callgrind
 from heaptide.render.harmless import harmless, harmless_lines
@@ -129,6 +131,9 @@ RENDERERS: dict[str, Callable[[], str]] = {
     "tree.text": lambda: tree_text(tree_of(sample()), HEADING, nodes=range(3), left_out=2),
     "tree.base.text": lambda: tree_text(tree_of(difference()), HEADING, nodes=range(3)),
     "tree.json": lambda: tree_json(tree_of(sample()), nodes=[1]),
+    "flame.svg": lambda: flame_picture.svg(flame(sample()), HEADING),
+    "flame.inverted.svg": lambda: flame_picture.svg(flame(sample(), inverted=True), HEADING, width=700),
+    "flame.base.upwards.svg": lambda: flame_picture.svg(flame(difference()), HEADING, upwards=True),
     "list.text": lambda: source_text(by_line(sample()), routines(by_line(sample()), WORK), SOURCE, HEADING),
     "list.json": lambda: source_json(by_line(sample()), routines(by_line(sample()), WORK)),
     "pprof.list.text": lambda: listed(sample()),

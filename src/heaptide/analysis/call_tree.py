@@ -13,7 +13,7 @@ from heaptide.analysis.places import Flags, Ints, Walks
 
 
 @dataclass(frozen=True, slots=True)
-class _Paths:
+class Paths:
     """Every distinct path, one entry for each; a parent comes before its children."""
 
     parent: Ints
@@ -31,7 +31,7 @@ class TreeMaker(Maker):
 
     def __init__(self, steps: Walks, weights: Weights) -> None:
         self._steps, self._weights = steps, weights
-        self._paths, self._of_step = _paths_of(steps)
+        self._paths, self._of_step = paths_of(steps)
 
     def all(self) -> Draft:
         return self._draft(self._paths)
@@ -41,7 +41,7 @@ class TreeMaker(Maker):
         shown[np.flatnonzero(self._paths.shown)[nodes]] = True
         return self._draft(_spliced(self._paths, shown))
 
-    def _draft(self, paths: _Paths) -> Draft:
+    def _draft(self, paths: Paths) -> Draft:
         maker = TreeMaker.__new__(TreeMaker)
         maker._steps, maker._weights, maker._paths, maker._of_step = self._steps, self._weights, paths, self._of_step
         number = np.cumsum(paths.shown) - 1
@@ -72,7 +72,7 @@ class TreeMaker(Maker):
         )
 
 
-def _paths_of(steps: Walks) -> tuple[_Paths, Ints]:
+def paths_of(steps: Walks) -> tuple[Paths, Ints]:
     """The distinct paths, and for each step the one that ends there: level by level from the roots."""
     starts = np.append(0, steps.leaf[:-1] + 1)
     lengths = steps.leaf + 1 - starts
@@ -89,7 +89,7 @@ def _paths_of(steps: Walks) -> tuple[_Paths, Ints]:
         depths.append(np.full(len(keys), depth))
         size += len(keys)
     none = np.zeros(0, np.int64)
-    paths = _Paths(
+    paths = Paths(
         np.concatenate([none, *parents]),
         np.concatenate([none, *places]),
         np.concatenate([none, *depths]),
@@ -100,7 +100,7 @@ def _paths_of(steps: Walks) -> tuple[_Paths, Ints]:
     return paths, of_step
 
 
-def _spliced(paths: _Paths, shown: Flags) -> _Paths:
+def _spliced(paths: Paths, shown: Flags) -> Paths:
     """The paths with only those shown: each one's parent is its nearest ancestor among them."""
     parent, inline, residual = paths.parent.copy(), paths.inline.copy(), paths.residual.copy()
     levels = np.searchsorted(paths.depth, np.arange(int(paths.depth.max(initial=0)) + 2))

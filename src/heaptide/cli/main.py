@@ -25,6 +25,7 @@ COMMANDS = {
     "traces": "Show every stack with its values.",
     "list": "Show functions' source with what each line holds.",
     "graph": "Draw the call graph.",
+    "flame": "Draw the flame graph.",
     "ledger": "Show where the resident memory is.",
     "convert": "Write a capture or another tool's profile in another format.",
     "pprof": "Answer as the pprof tools do, by their old and new flags.",

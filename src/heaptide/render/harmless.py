@@ -12,9 +12,24 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc80-\udc9
 """C0 and C1 (as code points, and as bytes that are no UTF-8), line separators, changes of writing direction."""
 
 
+LONGEST = 2000
+"""Characters. Names of templates come in thousands; one of a hundred thousand is an accident, or meant to do harm."""
+
+
 def harmless(text: str) -> str:
-    """The text on one line with every control character written out: ``\\x1b[31m`` for what would colour the rest."""
-    return _CONTROL.sub(_written_out, text)
+    """The text on one line with every control character written out: ``\\x1b[31m`` for what would colour the rest.
+
+    Of what is longer than `LONGEST` the middle is left out.
+    """
+    return _CONTROL.sub(_written_out, shortened(text))
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """The text, or its beginning and end with the number of characters that are left out between them."""
+    if len(text) <= longest:
+        return text
+    half = (longest - 40) // 2
+    return f"{text[:half]}[... {len(text) - 2 * half} characters left out ...]{text[-half:]}"
 
 
 def harmless_lines(text: str) -> str:

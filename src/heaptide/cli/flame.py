@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`heaptide flame`: the flame graph as a picture."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from heaptide._errors import UsageError
+from heaptide.cli import opening, options
+from heaptide.cli.choosing import Choice, choice
+from heaptide.cli.nearest import did_you_mean
+
+FORMATS = ("svg",)
+
+_EPILOG = f"""\b
+Examples:
+  heaptide flame -o held.svg                    what the newest capture held at its end
+  heaptide flame server.4711.tide --base 10m -o growth.svg --open
+  heaptide flame -o callers.svg --inverted      sites first, their callers below
+
+{options.MOMENTS_HELP}"""
+
+
+@click.command("flame", epilog=_EPILOG)
+@options.capture_argument
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    shell_complete=options.complete_files,
+    help="svg, by the file's name.",
+)
+@options.moments
+@options.value
+@options.by
+@click.option("--flame", "upwards", is_flag=True, help="Callers at the bottom; else they hang from the top (icicles).")
+@click.option("--inverted", is_flag=True, help="Read each stack from its site to its callers.")
+@click.option("--width", type=click.IntRange(400, 10000), default=1200, show_default=True, help="Pixels.")
+@click.option(
+    "--minwidth",
+    type=click.FloatRange(0, 100),
+    default=0.5,
+    show_default=True,
+    help="Leave out boxes narrower than this, in pixels.",
+)
+@choice
+@options.all_frames
+@options.born
+@options.mapped
+@options.search
+@opening.option
+def command(
+    capture: str | None,
+    output: str,
+    at: str,
+    base: str | None,
+    value: str,
+    by: options.By,
+    upwards: bool,
+    inverted: bool,
+    width: int,
+    minwidth: float,
+    focus: re.Pattern[str] | None,
+    ignore: re.Pattern[str] | None,
+    hide: re.Pattern[str] | None,
+    show: re.Pattern[str] | None,
+    all_frames: bool,
+    born: tuple[str, str] | None,
+    mapped: bool,
+    search: tuple[str, ...],
+    open_it: bool,
+) -> None:
+    """Draw the flame graph.
+
+    A box is a call path, as wide as what it holds, below the path that called it; numbers in full are in its title.
+    Colours tell modules apart. With --base a box is as wide as what changed below it, up or down, and its colour tells
+    which: orange grew, blue shrank.
+    """
+    _check(output)
+
+    from heaptide.analysis.flame import flame
+    from heaptide.analysis.site import no_frame, not_users
+    from heaptide.cli import inputs
+    from heaptide.render import flame as render
+    from heaptide.render import headings
+
+    inputs.born_needs(value, born)
+    chosen = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
+    profile, whole = Choice(focus, ignore, hide, show).apply(chosen, value)
+    graph = flame(
+        profile,
+        value=value,
+        by=by,
+        skip=no_frame if all_frames else not_users,
+        inverted=inverted,
+        least=minwidth / width,
+        whole=whole,
+    )
+    if not graph.boxes:
+        raise inputs.why_empty(chosen, value, mapped=mapped)
+    heading = headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped, remark=chosen.remark)
+    opening.write(output, render.svg(graph, heading, width=width, upwards=upwards).encode())
+    if open_it:
+        opening.open_file(output)
+    inputs.finish(chosen.read)
+
+
+def _check(output: str) -> None:
+    """UsageError when the file's name is of no format that we draw."""
+    suffix = Path(output).suffix.removeprefix(".").lower()
+    if suffix not in FORMATS:
+        raise UsageError(
+            f"{output}: {'.' + suffix if suffix else 'a name without an ending'} is no flame graph's"
+            f"{did_you_mean(suffix, FORMATS)}",
+            hint=f"end the name in {' or '.join('.' + name for name in FORMATS)}",
+        )
