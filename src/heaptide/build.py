@@ -20,11 +20,12 @@ from heaptide._types import Address, FileOffset
 from heaptide.capture import format as fmt
 from heaptide.capture.counters import CounterLog, State
 from heaptide.capture.findings import Account, account_of
-from heaptide.capture.history import grouped
+from heaptide.capture.history import grouped, last_totals
 from heaptide.capture.places import Place, PlacedStack, place_stacks
 from heaptide.capture.reader import read
 from heaptide.capture.records import AgesRecord, ModuleRecord, ProcessRecord, Record
 from heaptide.model import Frame, Profile, Series, Snapshot, StackTable, StackTableBuilder, role_of
+from heaptide.model.changes import COUNTERS, Changes, changes_of_totals
 from heaptide.model.histories import Histories
 from heaptide.model.images import Image, Segment
 from heaptide.model.profile import Column, Floats, Ints
@@ -234,6 +235,20 @@ class _CaptureSource:
             columns.get("alloc_variance", zero),
             columns.get("free_variance", zero),
         )
+
+    def changes(self, at: Ints) -> Changes:
+        """See `heaptide.model.Series.changes`."""
+        row, moment, columns = last_totals(self._log, at)
+        if not columns:
+            empty = {name: np.zeros(0, np.int64) for name in COUNTERS}
+            return changes_of_totals(len(self._log.ids), len(at), row, moment, empty, {}, self._object_scale)
+        for name in ("bytes", "objects", "variance"):  # see `_values`: what is in use is never below zero
+            if f"free_{name}" in columns:
+                columns[f"free_{name}"] = np.minimum(columns[f"free_{name}"], columns[f"alloc_{name}"])
+        totals = {name: columns[name.replace("space", "bytes")] for name in COUNTERS}
+        sampled = self._mode == "sampled"
+        variances = {f"{kind}_space": columns[f"{kind}_variance"] for kind in ("alloc", "free")} if sampled else {}
+        return changes_of_totals(len(self._log.ids), len(at), row, moment, totals, variances, self._object_scale)
 
     def survivors(self, index: int) -> Survivors | None:
         """See `heaptide.model.Series.survivors`."""

@@ -8,7 +8,7 @@ that of the changes, not that of stacks times snapshots.
 import numpy as np
 import numpy.typing as npt
 
-from heaptide.capture.counters import CounterLog, Ints
+from heaptide.capture.counters import Column, CounterLog, Ints
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,3 +42,22 @@ def _cells(log: CounterLog, ids: Ints, group: Ints, at: Ints) -> tuple[Ints, Int
     column = np.searchsorted(at, np.arange(moments))[log.moment]
     entries = np.flatnonzero((row >= 0) & (column < len(at)))
     return entries, row[entries] * len(at) + column[entries]
+
+
+def last_totals(log: CounterLog, at: Ints) -> tuple[Ints, Ints, dict[str, Column]]:
+    """The totals of every stack at those of the snapshots `at` since whose predecessor in `at` it changed.
+
+    Args:
+        log: the counters of a recording.
+        at: indices of snapshots, ascending.
+
+    Returns:
+        Places in `log.ids`, places in `at` (ordered by the first, then the second), and the columns of the capture.
+    """
+    row = np.repeat(np.arange(len(log.ids)), np.diff(log.first))
+    moments = int(log.moment.max()) + 1 if len(log.moment) else 0
+    column = np.searchsorted(at, np.arange(moments))[log.moment]
+    cell = row * (len(at) + 1) + column
+    last = np.append(cell[1:] != cell[:-1], True) if len(cell) else np.zeros(0, bool)
+    entries = np.flatnonzero(last & (column < len(at)))
+    return row[entries], column[entries], {name: log.column(name)[entries] for name in log.names}

@@ -61,11 +61,12 @@ class _Answer(threading.Thread):
     def run(self) -> None:
         import heaptide
         from heaptide._errors import HeaptideError
+        from heaptide.render import held
 
         try:
             series = heaptide.open(self._path)
             self.costs = series.costs
-            self.sentence = held(series)
+            self.sentence = held.sentence(series)
             self.verdict = verdict(series)
         except HeaptideError as error:
             self.sentence = f"{self._path} cannot be read back: {error.message}"
@@ -78,32 +79,6 @@ def verdict(series: Series) -> str | None:
 
     growth = judge(series)
     return None if growth.verdict == "too-short" else headline(growth)
-
-
-def held(series: Series) -> str:
-    """One sentence: how much was held at the end, and where most of it was asked for."""
-    from heaptide.analysis.top import top
-    from heaptide.render import names
-
-    end = series.moment("end")
-    profile = series.at(end)
-    table = top(profile)
-    if not table.rows:
-        if not end.allocated_bytes:
-            return "no allocation was sampled: try --exact" if table.sampled else "the program allocated nothing"
-        peak = series.moment("peak")
-        return (
-            f"nothing was held at the end; {units.size(end.allocated_bytes)} were allocated, "
-            f"at most {units.size(peak.in_use_bytes)} at a time"
-        )
-    blocks = units.blocks(profile.total("inuse_objects"))
-    total = units.quantity_with_error(table.total, table.error, "bytes")
-    first = table.rows[0]
-    name, source = names.row_name(first)
-    where = f"{name} ({source})" if source else name
-    most = "most of it" if first.flat > table.total / 2 else "the largest part"
-    part = f"{units.size(first.flat)} ({units.percent(first.flat, table.total)})"
-    return f"held at the end: {total} in {blocks}; {most}, {part}, at {where}"
 
 
 def _without_symbols(capture: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from heaptide._errors import NothingToShow, UsageError
 from heaptide.model import moments
+from heaptide.model.changes import Changes
 from heaptide.model.histories import Histories
 from heaptide.model.images import Image
 from heaptide.model.profile import Ints, Profile
@@ -27,6 +28,15 @@ class Past(Protocol):
 
     def histories(self, ids: Ints, group: Ints, count: int, at: Ints) -> Histories:
         """See `Series.histories`."""
+        ...
+
+
+@runtime_checkable
+class Counters(Protocol):
+    """A source that knows what became of each stack between any two moments."""
+
+    def changes(self, at: Ints) -> Changes:
+        """See `Series.changes`."""
         ...
 
 
@@ -120,6 +130,17 @@ class Series:
         if not isinstance(self._source, Past):
             raise NothingToShow(f"{self.path} holds one moment", hint="growth needs a capture: heaptide run -- COMMAND")
         return self._source.histories(ids, group, count, at)
+
+    def changes(self, at: Ints) -> Changes | None:
+        """What every stack allocated and freed between snapshots. No symbol is looked up.
+
+        The stacks are those of the profile at the last snapshot, in its order. None where the file holds profiles of
+        which nothing says which stacks are the same (any but a capture): then their frames have to tell.
+
+        Args:
+            at: indices into `snapshots`, ascending.
+        """
+        return self._source.changes(at) if isinstance(self._source, Counters) else None
 
     def survivors(self, at: "str | int | Snapshot" = "end") -> Survivors:
         """What was in use by when it was allocated, as last read up to a moment. No symbol is looked up.

@@ -40,7 +40,7 @@ def text(
         lines += ["", *_suspect_lines(growth, suspect, sources or {}, colour)]
     if len(shown) < len(acting):
         lines += ["", f"... {units.count(len(acting) - len(shown))} more suspects (-n 0 shows all)"]
-    lines += ["", *_others(growth)] if growth.suspects else []
+    lines += ["", *others(growth)] if growth.suspects else []
     if ledger is not None:
         lines += ["", *ledgers.short(ledger)]
     return "\n".join(lines) + "\n"
@@ -73,11 +73,12 @@ def _pace(suspect: Suspect) -> str:
     if suspect.steps and judgement.verdict == "growing":
         total = sum(step.bytes for step in suspect.steps)
         times = "at once" if len(suspect.steps) == 1 else f"in {len(suspect.steps)} steps"
-        return f"rose by {units.size(total)} {times} at {_when(suspect.steps[-1])} and kept it"
+        return f"rose by {units.size(total)} {times} at {when(suspect.steps[-1])} and kept it"
     return f"grows by {pace.rate(judgement.rate)}"
 
 
-def _when(step: Step) -> str:
+def when(step: Step) -> str:
+    """A step's moment as wall clock and offset."""
     clock = datetime.fromtimestamp(step.at_ns / 1e9).astimezone()
     return f"{clock:%Y-%m-%d %H:%M:%S} ({units.offset(step.t_s)})"
 
@@ -113,8 +114,8 @@ def _suspect_lines(growth: Growth, suspect: Suspect, sources: Sources, colour: b
     site = suspect.site
     if site is not None and site.file is not None and site.line is not None and (site.file, site.line) in sources:
         lines.append(f"{_INDENT}{site.line}: {harmless(sources[site.file, site.line].strip())}")
-    lines += [f"{_INDENT}step of {units.size(step.bytes)} at {_when(step)}" for step in suspect.steps]
-    lines.append(f"{_INDENT}why: {_why(suspect)}")
+    lines += [f"{_INDENT}step of {units.size(step.bytes)} at {when(step)}" for step in suspect.steps]
+    lines.append(f"{_INDENT}why: {why(suspect)}")
     if suspect.limit_s is not None:
         lines.append(f"{_INDENT}at this rate the memory limit is reached in {units.duration(suspect.limit_s)}")
     lines.append(f"{_INDENT}{_stack(suspect.stack)}")
@@ -122,7 +123,7 @@ def _suspect_lines(growth: Growth, suspect: Suspect, sources: Sources, colour: b
     return lines
 
 
-def _why(suspect: Suspect) -> str:
+def why(suspect: Suspect) -> str:
     """What the verdict rests on, and what became of the blocks."""
     judgement = suspect.judgement
     words = [judgement.why]
@@ -144,7 +145,8 @@ def _stack(stack: Sequence[Frame]) -> str:
     return " < ".join([*shown, *more])
 
 
-def _others(growth: Growth) -> list[str]:
+def others(growth: Growth) -> list[str]:
+    """What was judged and not accused: how many sites of each verdict, what would have shown, what is suppressed."""
     quiet = [suspect for suspect in growth.suspects if suspect.judgement.verdict not in ACTING]
     counts: dict[str, int] = {}
     for suspect in quiet:

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stacks as one tree, root first: what stacks have in common at their roots is stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixTree:
+    """Nodes in depth-first order. Node 0 is the root, which is its own parent and has no frame (-1)."""
+
+    parent: Ints
+    frame: Ints
+    """Of each node the number that its stacks have there."""
+    leaf: Ints
+    """Of each distinct stack the node of its last number; stacks stand in the order of the tree."""
+    of_stack: Ints
+    """For each stack that was put in its place in `leaf`."""
+
+
+def prefix_tree(stacks: Sequence[tuple[int, ...]]) -> PrefixTree:
+    """The tree of stacks, each a tuple of numbers of frames, root first. An empty one ends at the root."""
+    order = sorted(range(len(stacks)), key=stacks.__getitem__)
+    parents, frames, leaves = [0], [-1], list[int]()
+    of_stack = np.zeros(len(stacks), np.int64)
+    before: tuple[int, ...] | None = None
+    path = [0]  # the nodes of the stack before: path[d] is d frames below the root
+    for place in order:
+        stack = stacks[place]
+        if stack != before:
+            common = _common(before or (), stack)
+            del path[common + 1 :]
+            for frame in stack[common:]:
+                parents.append(path[-1])
+                path.append(len(frames))
+                frames.append(frame)
+            leaves.append(path[-1])
+            before = stack
+        of_stack[place] = len(leaves) - 1
+    return PrefixTree(np.array(parents), np.array(frames), np.array(leaves, np.int64), of_stack)
+
+
+def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """How many numbers two stacks share at their beginning."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def ancestors_at(tree: PrefixTree, node: Ints, depth: Ints) -> Ints:
+    """The nodes that stand `depth` levels above the given ones."""
+    out, left = node.copy(), depth.copy()
+    while (up := left > 0).any():
+        out[up] = tree.parent[out[up]]
+        left[up] -= 1
+    return out

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Suspects for the page, in the words of `heaptide growth`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from heaptide.analysis.growth import ACTING, Growth, Suspect
+from heaptide.model import Frame
+from heaptide.render import growth as words
+from heaptide.render import names, pace, units
+from heaptide.render.page.excerpts import Excerpts
+from heaptide.render.page.texts import Strings, clean
+
+QUIET = 40
+"""So many sites that need no action are told, those that grew most."""
+_PARTS = 30
+
+
+def suspects(growth: Growth, strings: Strings, excerpts: Excerpts) -> list[dict[str, object]]:
+    """All that act, in their order, and the largest of the others."""
+    return [_suspect(suspect, strings, excerpts) for suspect in shown(growth)]
+
+
+def shown(growth: Growth) -> Sequence[Suspect]:
+    """The suspects that a page tells."""
+    acting = growth.acting
+    return [*acting, *[suspect for suspect in growth.suspects if suspect not in acting][:QUIET]]
+
+
+def _suspect(suspect: Suspect, strings: Strings, excerpts: Excerpts) -> dict[str, object]:
+    judgement, site = suspect.judgement, suspect.site
+    function = site.function if site is not None else None
+    return {
+        "rank": suspect.rank,
+        "kind": suspect.kind,
+        "verdict": judgement.verdict,
+        "acts": judgement.verdict in ACTING and suspect.suppressed is None,
+        "confidence": judgement.confidence,
+        "confidence_text": pace.sureness(judgement.confidence),
+        "rate": judgement.rate,
+        "low": judgement.rate_low,
+        "high": judgement.rate_high,
+        "rate_text": pace.rate(judgement.rate),
+        "interval_text": f"95 %: {pace.rate(judgement.rate_low)} to {pace.rate(judgement.rate_high)}",
+        "share_text": f"{units.percent(suspect.share, 1.0)} of the growth" if suspect.share else "",
+        "growth_text": f"{units.size(judgement.growth, signed=True)}, {units.size(judgement.in_use)} in use at the end",
+        "limit_text": _limit(suspect),
+        "why": clean(words.why(suspect)),
+        "steps": [f"{units.size(step.bytes, signed=True)} at {words.when(step)}" for step in suspect.steps],
+        "spark": [round(size) for size in suspect.spark],
+        "site": _site(site),
+        "place_text": clean(words.site_name(suspect)),
+        "stack": [_frame(frame) for frame in suspect.stack],
+        "source": excerpts.at(site),
+        "ages": list(suspect.ages),
+        "suppressed": None if suspect.suppressed is None else clean(suspect.suppressed),
+        "parts": [_suspect(part, strings, excerpts) for part in suspect.parts[:_PARTS]],
+        "places": [] if function is None else [strings.index(function)],
+    }
+
+
+def _limit(suspect: Suspect) -> str:
+    if suspect.limit_s is None:
+        return ""
+    return f"at this rate the memory limit is reached in {units.duration(suspect.limit_s)}"
+
+
+def _site(site: Frame | None) -> dict[str, object]:
+    if site is None:
+        return {"function": None, "file": None, "line": None, "module": None}
+    texts = {"function": site.function, "file": site.file, "module": site.module}
+    cleaned = {name: None if text is None else clean(text) for name, text in texts.items()}
+    return {**cleaned, "line": site.line}
+
+
+def _frame(frame: Frame) -> str:
+    name, where = names.frame_name(frame)
+    return clean(f"{name}  {where}" if where else name)

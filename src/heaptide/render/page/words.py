@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page as words: the verdict, the suspects and the tables as plain HTML, without styles or scripts.
+
+It is what is painted first, what a screen reader and a browser without scripts get, and what is printed. Every text
+goes through `_text`, the one place where it is escaped.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from heaptide.analysis.report import Report
+from heaptide.analysis.top import Top, top
+from heaptide.render import headings, names, units
+from heaptide.render import ledger as ledgers
+from heaptide.render.page.make import Document
+from heaptide.render.page.texts import clean
+
+_ROWS = 20
+_QUIET = 10
+
+
+def words(found: Report, document: Document) -> str:
+    """The HTML, one article."""
+    header: dict[str, Any] = document.header
+    parts = [_head(header), _notices(header), _suspects(header["suspects"])]
+    end = found.series.at("end")
+    for value in ("inuse_space", "alloc_space"):
+        if value in found.datasets[0].values:
+            parts.append(_table(top(end, value=value), headings.VALUE_WORDS[value]))
+    parts += [_ledger(found), _costs(header)]
+    return f'<article class="words">\n{"".join(parts)}</article>'
+
+
+def _head(header: dict[str, Any]) -> str:
+    headline = header["headline"]
+    facts = [
+        header["title"],
+        header["command"],
+        f"process {header['pid']}" if header["pid"] else "",
+        f"over {units.duration(header['duration_s'])}" if header["duration_s"] else "",
+        f"{units.count(header['moments']['total_snapshots'])} snapshots",
+        header["mode"],
+        f"until {header['moments']['wall'][header['moments']['end']]}",
+        "the recording goes on" if header["live"] else "",
+    ]
+    detail = "".join(f"<p>{_text(line)}</p>\n" for line in headline["detail"].split("\n") if line)
+    return (
+        f'<header>\n<h1 data-verdict="{_text(headline["verdict"])}">{_text(headline["text"])}</h1>\n'
+        f"<p>{_text(', '.join(fact for fact in facts if fact))}</p>\n{detail}</header>\n"
+    )
+
+
+def _notices(header: dict[str, Any]) -> str:
+    lines = list(header["warnings"])
+    folded = sum(part["folded"] for part in header["datasets"])
+    if folded:
+        lines.append(f"{units.count(folded)} call paths are put together here, each too small to be seen by itself.")
+    kept, all_ = len(header["moments"]["number"]), header["moments"]["total_snapshots"]
+    if kept < all_:
+        lines.append(f"This page knows {units.count(kept)} of {units.count(all_)} snapshots.")
+    return _section("Notes", _list(lines)) if lines else ""
+
+
+def _suspects(found: Sequence[dict[str, Any]]) -> str:
+    acting = [suspect for suspect in found if suspect["acts"]]
+    quiet = [suspect for suspect in found if not suspect["acts"]][:_QUIET]
+    parts = "".join(_suspect(suspect) for suspect in acting)
+    if quiet:
+        rows = [[suspect["place_text"], suspect["verdict"], suspect["growth_text"]] for suspect in quiet]
+        parts += _rows("Sites that need no action", ("Site", "Verdict", "Growth"), rows)
+    return _section("Suspects", parts) if parts else ""
+
+
+def _suspect(suspect: dict[str, Any]) -> str:
+    rate = ", ".join(
+        part
+        for part in (
+            suspect["rate_text"],
+            suspect["interval_text"],
+            suspect["share_text"],
+            suspect["confidence_text"],
+        )
+        if part
+    )
+    lines = [rate, suspect["growth_text"], *suspect["steps"], f"why: {suspect['why']}", suspect["limit_text"]]
+    lines += [f"of it {part['rate_text']} at {part['place_text']}" for part in suspect["parts"]]
+    stack = "".join(f"<li>{_text(frame)}</li>\n" for frame in suspect["stack"])
+    return (
+        f"<section>\n<h3>{suspect['rank']}. {_text(suspect['verdict'])}: {_text(suspect['place_text'])}</h3>\n"
+        f"{_list(line for line in lines if line)}<ol>\n{stack}</ol>\n</section>\n"
+    )
+
+
+def _table(table: Top, words_of_value: str) -> str:
+    """The rows that hold most, as `heaptide top` prints them."""
+    if not table.rows:
+        return ""
+    rows = []
+    for row in table.rows[:_ROWS]:
+        name, source = names.row_name(row)
+        flat, cum = (units.quantity(size, table.unit) for size in (row.flat, row.cum))
+        rows.append(
+            [flat, units.percent(row.flat, table.whole), cum, units.percent(row.cum, table.whole), name, source]
+        )
+    total = units.quantity_with_error(table.total, table.error, table.unit)
+    more = f", the first {_ROWS} of {units.count(len(table.rows))}" if len(table.rows) > _ROWS else ""
+    caption = f"{words_of_value} at the end: {total}{more}"
+    return _rows(caption, ("Flat", "Flat %", "Cumulative", "Cumulative %", "Function", "Source"), rows)
+
+
+def _ledger(found: Report) -> str:
+    if found.ledger is None:
+        return ""
+    whole = found.ledger.rss_bytes
+    rows = [
+        [ledgers.WORDS[part.name], units.quantity_with_error(part.bytes, part.error_bytes, "bytes"), share]
+        for part in found.ledger.parts
+        if part.bytes >= 1 and (share := units.percent(part.bytes, whole))
+    ]
+    rest = found.ledger.remainder_bytes
+    rows += [["not explained", units.size(rest), units.percent(rest, whole)], ["resident", units.size(whole), "100 %"]]
+    growth = found.ledger.growth
+    sentence = "" if growth is None else f"<p>{_text(ledgers.growth_sentence(growth))}</p>\n"
+    caption = f"resident memory at {headings.moment(found.ledger.read)}"
+    return _rows(caption, ("Part", "Bytes", "Share"), rows) + sentence
+
+
+def _costs(header: dict[str, Any]) -> str:
+    lines = [f"{cost['label']}: {cost['text']}" for cost in header["costs"]]
+    return _section("What recording took", _list(lines)) if lines else ""
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section>\n<h2>{_text(title)}</h2>\n{body}</section>\n" if body else ""
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "<ul>\n" + "".join(f"<li>{_text(line)}</li>\n" for line in lines) + "</ul>\n"
+
+
+def _rows(caption: str, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{_text(title)}</th>' for title in titles)
+    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
+    title = f"<caption>{_text(caption)}</caption>\n<thead><tr>{head}</tr></thead>"
+    return f"<table>\n{title}\n<tbody>\n{body}</tbody>\n</table>\n"
+
+
+def _text(text: str) -> str:
+    return html.escape(clean(str(text)))
