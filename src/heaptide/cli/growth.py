@@ -17,8 +17,8 @@ from heaptide.cli.quantities import Rate
 
 if TYPE_CHECKING:
     from heaptide.analysis.growth import Growth
-    from heaptide.analysis.growth.compare import Per
     from heaptide.analysis.growth.suppress import Rule
+    from heaptide.analysis.growth.work import Per
     from heaptide.analysis.ledger import Ledger
     from heaptide.model import Series
 
@@ -58,7 +58,7 @@ read; 4 when there is nothing to judge.
 )
 @click.option(
     "--per",
-    type=click.Choice(("time", "allocated")),
+    type=click.Choice(options.PER),
     default="time",
     show_default=True,
     help="With --base: growth over time, or for each byte that the program allocated.",

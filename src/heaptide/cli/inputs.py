@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from heaptide._errors import InputError, NothingToShow, UsageError
 from heaptide.cli.guard import say
 
 if TYPE_CHECKING:
+    from heaptide.analysis.growth.work import Per, Ratio
     from heaptide.model import Profile, Series, Snapshot
 
 CAPTURE_SUFFIX = ".tide"
@@ -33,6 +34,8 @@ class Chosen:
     """What was subtracted."""
     remark: str | None = None
     """What else there is to say of the choice, in words."""
+    ratio: Ratio | None = None
+    """What the values of the recording that was subtracted were multiplied by, and why."""
 
 
 def newest_capture(directory: Path) -> Path:
@@ -71,9 +74,11 @@ def choose(
     mapped: bool = False,
     program: str | None = None,
     born: tuple[str, str] | None = None,
+    per: Per | None = None,
 ) -> Chosen:
     """The profile that the options ask for; with `mapped` that of what the program mapped itself, with `born` that of
-    the survivors of what was allocated between two moments.
+    the survivors of what was allocated between two moments, with `per` less what the other recording would hold had it
+    run as long, or allocated as much.
 
     ``program``: the executable of a foreign file, where it no longer stands at its recorded path.
 
@@ -82,26 +87,55 @@ def choose(
         UsageError: a moment makes no sense.
         NothingToShow: the recording holds no snapshot.
     """
-    series = _account(open_series(path, search, program), mapped)
+    opened = open_series(path, search, program)
+    series = _account(opened, mapped)
     moment = series.moment(at)
     if born is not None:
+        _two_recordings_for(per)
         return _survivors(series, moment, born, alone=base is None and not mapped)
     profile = series.at(moment)
     if base is None:
+        _two_recordings_for(per)
         return Chosen(series, profile, moment, None, (series,))
     from heaptide.render import headings
 
     earlier = _earlier(series, base)
     if earlier is not None:
+        _two_recordings_for(per)
         words = f"what there was at {headings.moment(earlier)}"
         old = series.at(earlier)
         return Chosen(series, profile - old, moment, words, (series,), old)
-    other = _account(open_series(base, search), mapped)
-    other_moment = other.moment(at)
-    when = headings.moment(other_moment)
-    words = f"{base} at {when}" if when else base
-    old = other.at(other_moment)
-    return Chosen(series, profile - old, moment, words, (series, other), old)
+    other = open_series(base, search)
+    return _less(Chosen(series, profile, moment, None, (series,)), opened, other, base, at, mapped=mapped, per=per)
+
+
+def _less(
+    chosen: Chosen, opened: Series, other: Series, base: str, at: str, *, mapped: bool, per: Per | None
+) -> Chosen:
+    """A choice less what another recording, named `base`, holds at its moment `at`.
+
+    The measure is the process's, with mappings too: so `opened` is the recording itself and not its mappings.
+    """
+    from heaptide.render import headings
+
+    account = _account(other, mapped)
+    moment = account.moment(at)
+    when = headings.moment(moment)
+    words, old, ratio = f"{base} at {when}" if when else base, account.at(moment), None
+    if per is not None:
+        from heaptide.analysis.growth.work import ratio_of
+        from heaptide.model.algebra import scaled
+
+        ratio = ratio_of(other, f"#{moment.number}", opened, f"#{chosen.at.number}", per)
+        words, old = f"{words}, {headings.ratio(ratio)}", scaled(old, ratio.factor)
+    return replace(
+        chosen, profile=chosen.profile - old, base=words, read=(chosen.series, account), before=old, ratio=ratio
+    )
+
+
+def _two_recordings_for(per: Per | None) -> None:
+    if per is not None:
+        raise UsageError("--per compares two recordings", hint="name the other one: --base FILE")
 
 
 def _survivors(series: Series, at: Snapshot, born: tuple[str, str], *, alone: bool) -> Chosen:

@@ -48,6 +48,9 @@ moments = _together(
     ),
 )
 
+PER = ("time", "allocated")
+"""What two recordings are compared by."""
+
 value = click.option(
     "--value", type=click.Choice(VALUES), default="inuse_space", show_default=True, help="What is counted."
 )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,11 +13,15 @@ from heaptide.cli.choosing import Choice
 from heaptide.cli.choosing import choice as choice_options
 from heaptide.cli.showing import Showing
 
+if TYPE_CHECKING:
+    from heaptide.analysis.growth.work import Per
+
 _EPILOG = f"""\b
 Examples:
   heaptide top                                what the newest capture here held at its end
   heaptide top server.4711.tide --by line --at peak
   heaptide top new.tide --base old.tide       what the new run holds more
+  heaptide top new.tide --base old.tide --value alloc_space --per time
 
 {options.MOMENTS_HELP}"""
 _ROWS = 20
@@ -27,6 +32,11 @@ _ROWS = 20
 @options.moments
 @options.value
 @options.by
+@click.option(
+    "--per",
+    type=click.Choice(options.PER),
+    help="With --base FILE: multiply what the other run holds, as if it had run as long or allocated as much.",
+)
 @click.option("--cum", is_flag=True, help="Sort by the cumulative value.")
 @click.option("-n", "limit", type=click.IntRange(0), metavar="N", help=f"Rows, 0 for all  [default: {_ROWS}, JSON all]")
 @choice_options
@@ -41,6 +51,7 @@ def command(
     base: str | None,
     value: str,
     by: options.By,
+    per: Per | None,
     cum: bool,
     limit: int | None,
     focus: re.Pattern[str] | None,
@@ -58,6 +69,9 @@ def command(
     flat is what a place allocated itself: frames of the allocator, the runtime and containers are charged to the line
     of the program's own that called them. cum adds everything below it. Sampled captures show the half-widths of 95 %
     intervals (+/-). With --base each row tells what there was before, what there is, the change and the factor.
+
+    Two runs of different lengths, or under different load, are compared with --per: `time` for what goes on evenly,
+    `allocated` for what comes with the work done. What does not grow with either (a cache that is full) needs neither.
     """
     from heaptide.analysis.site import no_frame, not_users
     from heaptide.analysis.top import top
@@ -65,7 +79,7 @@ def command(
     from heaptide.render import json, text
 
     inputs.born_needs(value, born)
-    chosen = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
+    chosen = inputs.choose(capture, at, base, search, mapped=mapped, born=born, per=per)
     choice = Choice(focus, ignore, hide, show)
     profile, whole = choice.apply(chosen, value)
     before = None if chosen.before is None else choice.of(chosen.before)
@@ -75,7 +89,7 @@ def command(
     showing.finish(
         None if table.rows else showing.why_empty(),
         as_json=as_json,
-        document=lambda reason: json.top(table, limit=limit or 0, reason=reason),
+        document=lambda reason: json.top(table, limit=limit or 0, reason=reason, ratio=chosen.ratio),
         text=lambda heading: text.top_table(
             table, heading, limit=_ROWS if limit is None else limit, colour=options.colour()
         ),

@@ -56,6 +56,20 @@ def merge_all(profiles: Sequence[Profile]) -> Profile:
     return replace(merged, is_difference=any(profile.is_difference for profile in profiles))
 
 
+def scaled(profile: Profile, factor: float) -> Profile:
+    """The same profile with every value times `factor` (above zero).
+
+    Bytes are rounded to whole ones in every row; objects become float64. Its rows are no longer counts of the series,
+    so it matches others by frames.
+    """
+    values: dict[str, Column] = {}
+    for name, column in profile.values.items():
+        product: Floats = column.astype(np.float64) * factor
+        values[name] = product if name.endswith("_objects") else np.rint(product).astype(np.int64)
+    variance = {name: column * factor**2 for name, column in profile.variance.items()}
+    return replace(profile, values=values, variance=variance, ids=None, series=None, columns=None)
+
+
 def check(profile: Profile) -> None:
     """See `Profile.check`."""
     rows = len(profile.stacks)

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from heaptide.model import Series, Snapshot
 from heaptide.render import names, units
 from heaptide.render.harmless import harmless
+
+if TYPE_CHECKING:
+    from heaptide.analysis.growth.work import Ratio
 
 VALUE_WORDS = {
     "inuse_space": "bytes in use",
@@ -32,6 +36,15 @@ def moment(snapshot: Snapshot) -> str:
         return ""
     clock = datetime.fromtimestamp(snapshot.realtime_ns / 1e9).astimezone()
     return f"#{snapshot.number} {clock:%Y-%m-%d %H:%M:%S} {units.offset(snapshot.offset_s)} ({snapshot.kind})"
+
+
+def ratio(found: Ratio) -> str:
+    """What another recording's values were multiplied by, and why: ``its values times 2.31 (12.0 s against 5.2 s)``."""
+    if found.per == "time":
+        reason = f"{units.duration(found.now)} against {units.duration(found.before)}"
+    else:
+        reason = f"{units.size(found.now)} against {units.size(found.before)} allocated"
+    return f"its values times {found.factor:.3g} ({reason})"
 
 
 def heading(

@@ -10,11 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from heaptide.analysis.places import unit_of
 from heaptide.analysis.top import Row, Top
 from heaptide.analysis.traces import Trace, Traces
 from heaptide.model import Frame
+
+if TYPE_CHECKING:
+    from heaptide.analysis.growth.work import Ratio
 
 SCHEMA = 1
 
@@ -28,8 +32,8 @@ def document(body: Mapping[str, object]) -> str:
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def top(table: Top, *, limit: int = 0, reason: str | None = None) -> str:
-    """`top --json`. ``reason``: why there is nothing to show."""
+def top(table: Top, *, limit: int = 0, reason: str | None = None, ratio: Ratio | None = None) -> str:
+    """`top --json`. ``reason``: why there is nothing to show. ``ratio``: what the base was multiplied by."""
     rows = table.rows[:limit] if limit else table.rows
     body: dict[str, object] = {
         "value": table.value,
@@ -38,7 +42,12 @@ def top(table: Top, *, limit: int = 0, reason: str | None = None) -> str:
         "error": table.error,
         "rows": [_row(row) for row in rows],
     }
-    return document(body | ({"reason": reason} if reason else {}))
+    return document(body | ({"per": _ratio(ratio)} if ratio else {}) | ({"reason": reason} if reason else {}))
+
+
+def _ratio(ratio: Ratio) -> dict[str, object]:
+    unit = "seconds" if ratio.per == "time" else "bytes"
+    return {"measure": ratio.per, "unit": unit, "now": ratio.now, "before": ratio.before, "factor": ratio.factor}
 
 
 def _row(row: Row) -> dict[str, object]:

@@ -13,14 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from heaptide.analysis.growth.judge import judge
 from heaptide.analysis.growth.result import ACTING, Growth, Kind, Suspect
 from heaptide.analysis.growth.stretch import stretch_of
+from heaptide.analysis.growth.work import Per, amount
 from heaptide.model import Frame, Series
 
-Per = Literal["time", "allocated"]
 Change = Literal["worse", "better", "unchanged"]
 
 
@@ -105,10 +103,8 @@ def _measure(series: Series, per: Per, start: str, end: str) -> float:
     if per == "time":
         return 1.0
     stretch = stretch_of(series, start, end)
-    allocated = np.array([float(snapshot.allocated_bytes) for snapshot in stretch.snapshots])
-    middle = (stretch.times[0] + stretch.times[-1]) / 2
-    done = allocated[-1] - np.interp(middle, stretch.times, allocated)
-    return float(max(done, 1.0) / max(stretch.times[-1] - middle, 1e-9))
+    middle = float(stretch.times[0] + stretch.times[-1]) / 2
+    return max(amount(stretch, per, middle), 1.0) / max(amount(stretch, "time", middle), 1e-9)
 
 
 _Key = tuple[Kind, object, object]
