@@ -36,8 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "render": NOUNS | {"analysis", "model"},
     "executable": NOUNS,
     "launch": NOUNS | {"executable"},
-    "tui": NOUNS | {"render", "analysis"},
-    "web": NOUNS | {"render", "analysis"},
+    "tui": NOUNS | {"render", "analysis", "model"},
+    "web": NOUNS | {"render", "analysis", "model"},
     "public": NOUNS | {"analysis", "model"},  # what the package's __init__ hands out
     PUBLIC: NOUNS | LIBRARY | {"public"},
     "cli": NOUNS | LIBRARY | {"launch", "tui", "web", PUBLIC},

@@ -5,11 +5,14 @@ import { App } from "./app";
 import { embeddedDocument } from "./document";
 import { el } from "./dom";
 import { mountPage } from "./page";
+import { startServed } from "./serve";
+import { isServed } from "./serve_api";
 import { State, tieToAddress } from "./state";
 
 async function start(host: HTMLElement): Promise<void> {
   const state = new State();
   tieToAddress(state);
+  if (isServed()) return startServed(host, state);
   const found = await embeddedDocument();
   if (found) mountPage(host, new App(found, state));
 }

@@ -62,6 +62,18 @@ def routines(graph: CallGraph, wanted: Matcher) -> list[Routine]:
     return [_routine(function, file, nodes) for (function, file), nodes in sorted(found.items())]
 
 
+def file_amounts(graph: CallGraph, file: str) -> dict[int, Amount]:
+    """What each line of one source file holds, by line number; 0 holds what has no line. ``graph`` as for `routines`.
+
+    A stack through two functions on one line (one inlined into the other) counts twice in that line's ``cum``.
+    """
+    lines: dict[int, Amount] = defaultdict(Amount)
+    for node in graph.nodes:
+        if node.place.file == file:
+            lines[node.place.line or 0] += Amount(node.flat, node.cum)
+    return dict(lines)
+
+
 def _routine(function: str, file: str, nodes: Iterable[Node]) -> Routine:
     lines: dict[int, Amount] = defaultdict(Amount)
     begins = []
