@@ -38,7 +38,7 @@ def command(
     trim_path: tuple[str, ...],
     search: tuple[str, ...],
 ) -> None:
-    """Write one page with everything: verdict, timeline, flame graph, table, source.
+    """Write one page with everything, to look at and to send.
 
     The file opens from disk in any browser and needs no network. What it quotes of source files, names and numbers is
     in it: whoever gets the file can read them.

@@ -60,7 +60,7 @@ def command(
     open_it: bool,
     search: tuple[str, ...],
 ) -> None:
-    """Show captures in a browser, and follow those that are still being written.
+    """Show captures in a browser, and follow those that still grow.
 
     The page is the one that `report` writes, with what needs a server: it updates itself, several captures stand side
     by side, source files show what each line holds, and every moment can be downloaded as `convert` writes it.
