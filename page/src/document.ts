@@ -59,13 +59,16 @@ export interface Suspect {
   limit_text: string;
   why: string;
   steps: string[];
+  /** When the steps were, in seconds since recording began. */
+  step_s: number[];
   spark: number[];
   site: Site;
   place_text: string;
   stack: string[];
   source: { index: number; line: number } | null;
   ages: number[];
-  suppressed: string | boolean | null;
+  /** The rule that says that it is known, where there is one. */
+  suppressed: string | null;
   parts: Suspect[];
   places: number[];
   rate: number;
@@ -97,6 +100,8 @@ export interface DatasetInfo {
   nodes: number;
   /** What object counts were multiplied by to be integers. */
   scale: number;
+  /** Which values it has: a foreign file may lack some. */
+  values: string[];
 }
 
 interface SectionInfo {

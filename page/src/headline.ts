@@ -1,11 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// The verdict: a mark that has a shape and a colour, the word, the sentence.
+// The verdict: a mark, the word, the sentence. And what was recorded.
 
 import type { App } from "./app";
-import { el } from "./dom";
+import { el, svg } from "./dom";
 import type { Change } from "./state";
+import { count, duration, size } from "./units";
 import type { View } from "./views";
 
+/** Shapes differ, so that nobody needs the colour; in a box of 12 by 12. */
+const SHAPES: { readonly [verdict: string]: string } = {
+  leak: "M6 0.5 L12 11.5 H0 Z",
+  growing: "M6 0.5 L11 6 H8 V11.5 H4 V6 H1 Z",
+  steady: "M6 0.5 a5.5 5.5 0 1 0 0.01 0 Z",
+  filling: "M6 0.5 a5.5 5.5 0 1 0 0.01 0 Z M6 2.5 a3.5 3.5 0 0 1 0 7 Z",
+  cyclic: "M6 0.5 a5.5 5.5 0 1 0 0.01 0 Z M6 3 a3 3 0 1 1 -0.01 0 Z",
+};
+const UNDECIDED = "M6 0 L12 6 L6 12 L0 6 Z";
+
+/** The verdict's word with its mark; the mark says nothing that the word does not. */
+export function verdictMark(verdict: string): HTMLElement {
+  const path = svg("path", { d: SHAPES[verdict] ?? UNDECIDED, "fill-rule": "evenodd" });
+  const mark = svg("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, path);
+  return el("span", { class: "verdict", "data-verdict": verdict }, mark, verdict);
+}
+
+/** The headline, the facts, the warnings. */
 export class Headline implements View {
   private host!: HTMLElement;
   private app!: App;
@@ -20,15 +39,39 @@ export class Headline implements View {
   }
 
   private draw(): void {
-    const { headline } = this.app.header;
+    const { headline, warnings, costs } = this.app.header;
+    const sentence = headline.text.replace(new RegExp(`^${headline.verdict}: `), "");
     this.host.replaceChildren(
-      el("h1", { class: "headline", "data-verdict": headline.verdict }, verdictMark(headline.verdict), headline.text),
+      el("h1", { class: "headline" }, verdictMark(headline.verdict), el("span", { class: "sentence" }, sentence)),
       headline.detail ? el("p", { class: "detail" }, headline.detail) : "",
+      this.facts(),
+      warnings.length
+        ? el("ul", { class: "notes", "aria-label": "Warnings" }, ...warnings.map((text) => el("li", {}, text)))
+        : "",
+      costs.length ? details("What recording cost", costs.map(({ label, text }) => [label, text])) : "",
     );
+  }
+
+  private facts(): HTMLElement {
+    const { header } = this.app;
+    const { moments } = header;
+    const known = moments.number.length;
+    const snapshots = count(moments.total_snapshots) + (known < moments.total_snapshots ? ` (${count(known)} of them here)` : "");
+    const pairs: [string, string | null][] = [
+      ["program", header.command + (header.pid === null ? "" : ` (pid ${header.pid})`)],
+      ["recorded for", `${duration(header.duration_s)}${header.live ? ", still running" : ""}`],
+      ["from", moments.wall[0] ?? null],
+      ["mode", header.mode],
+      ["snapshots", snapshots],
+      ["peak in use", `${size(moments.in_use[moments.peak] ?? 0)} at #${moments.number[moments.peak]}`],
+    ];
+    const shown = pairs.filter((pair): pair is [string, string] => Boolean(pair[1]));
+    return el("dl", { class: "facts" }, ...shown.map(([term, text]) => el("div", {}, el("dt", {}, term), el("dd", {}, text))));
   }
 }
 
-/** The verdict's word with its mark; the mark says nothing that the word does not. */
-export function verdictMark(verdict: string): HTMLElement {
-  return el("span", { class: "verdict", "data-verdict": verdict }, verdict);
+function details(summary: string, pairs: [string, string][]): HTMLElement {
+  const list = el("dl", {});
+  for (const [term, text] of pairs) list.append(el("dt", {}, term), el("dd", {}, text));
+  return el("details", { class: "small" }, el("summary", {}, summary), list);
 }

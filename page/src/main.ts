@@ -8,13 +8,33 @@ import { mountPage } from "./page";
 import { startServed } from "./serve";
 import { isServed } from "./serve_api";
 import { State, tieToAddress } from "./state";
+import { followTheme } from "./theme";
+import "./style/base.css";
+import "./style/words.css";
+import "./style/page.css";
+import "./style/timeline.css";
+import "./style/suspects.css";
+import "./style/views.css";
+import "./style/print.css";
 
 async function start(host: HTMLElement): Promise<void> {
   const state = new State();
   tieToAddress(state);
+  followTheme(state);
   if (isServed()) return startServed(host, state);
   const found = await embeddedDocument();
-  if (found) mountPage(host, new App(found, state));
+  if (!found) return;
+  mountPage(host, new App(found, state));
+  foldWords(host);
+}
+
+/** What Python wrote stays, below the page: the whole report as text, for reading, searching and copying. */
+function foldWords(page: HTMLElement): void {
+  const words = document.getElementById("heaptide-words");
+  if (!words?.firstElementChild) return words?.remove();
+  // The page has a headline of its own, and a document has one h1.
+  for (const heading of words.querySelectorAll("h1")) heading.replaceWith(el("p", {}, heading.textContent));
+  page.append(el("details", { class: "as-text" }, el("summary", {}, "The report as text"), words));
 }
 
 const host = document.getElementById("heaptide-app")!;

@@ -249,3 +249,30 @@ export function tableSums(dataset: Dataset, grouping: Grouping, values: Float64A
   const rows = Int32Array.from(seen.keys()).filter((row) => seen[row] === 1);
   return { flat, cum, rows };
 }
+
+/** Blocks of one size class: at least `from` bytes, less than twice that. */
+export interface SizeClass {
+  from: number;
+  bytes: number;
+  blocks: number;
+  stacks: number;
+}
+
+/** Call paths by their mean size of block, in powers of two, without gaps; those that hold nothing left out. */
+export function histogram(space: Float64Array, objects: Float64Array): SizeClass[] {
+  const classes = new Map<number, SizeClass>();
+  for (let i = 0; i < space.length; i++) {
+    if (space[i]! <= 0 || objects[i]! <= 0) continue;
+    const power = Math.max(0, Math.floor(Math.log2(space[i]! / objects[i]!)));
+    const found = classes.get(power) ?? { from: 2 ** power, bytes: 0, blocks: 0, stacks: 0 };
+    found.bytes += space[i]!;
+    found.blocks += objects[i]!;
+    found.stacks++;
+    classes.set(power, found);
+  }
+  if (!classes.size) return [];
+  const powers = [...classes.keys()];
+  const low = Math.min(...powers);
+  const empty = (power: number) => ({ from: 2 ** power, bytes: 0, blocks: 0, stacks: 0 });
+  return Array.from({ length: Math.max(...powers) - low + 1 }, (_, i) => classes.get(low + i) ?? empty(low + i));
+}

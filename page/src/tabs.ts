@@ -30,11 +30,12 @@ export class Tabs implements View {
     const list = el("div", { role: "tablist", "aria-label": this.label, class: "tabs" });
     list.addEventListener("keydown", (event) => this.onKey(event));
     host.append(list);
+    list.hidden = this.tabs.length < 2;
     for (const tab of this.tabs) {
       const [tabId, panelId] = [uniqueId("tab"), uniqueId("panel")];
       const button = el("button", { type: "button", role: "tab", id: tabId, "aria-controls": panelId }, tab.label);
       button.addEventListener("click", () => app.state.set({ view: tab.id }));
-      const panel = el("section", { role: "tabpanel", id: panelId, "aria-labelledby": tabId, class: `panel panel-${tab.id}` });
+      const panel = el("section", { role: "tabpanel", id: panelId, "aria-labelledby": tabId, "data-label": tab.label, class: `panel panel-${tab.id}` });
       list.append(button);
       host.append(panel);
       this.slots.push({ tab, button, panel, view: null, missed: new Set() });

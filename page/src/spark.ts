@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small pictures as SVG: a curve without axes, and stacked bars.
+
+import { svg } from "./dom";
+
+const WIDTH = 120;
+const HEIGHT = 36;
+
+/** A spark line from zero up; `label` says in words what it shows. */
+export function spark(values: readonly number[], label: string): SVGElement {
+  const top = Math.max(...values, 1);
+  const step = WIDTH / Math.max(1, values.length - 1);
+  const points = values.map((value, i) => `${(i * step).toFixed(1)} ${(HEIGHT - (HEIGHT - 2) * (Math.max(0, value) / top)).toFixed(1)}`);
+  const curve = `M ${points.join(" L ")}`;
+  return svg(
+    "svg",
+    { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+    svg("path", { class: "area", d: `${curve} L ${WIDTH} ${HEIGHT} L 0 ${HEIGHT} Z` }),
+    svg("path", { class: "curve", d: curve }),
+  );
+}
+
+export interface Bar {
+  label: string;
+  /** Said when the bar is pointed at. */
+  title: string;
+  /** From the bottom up. */
+  parts: readonly { amount: number; colour: string }[];
+}
+
+const BOX = { width: 1000, height: 220, left: 70, bottom: 24, top: 8 };
+
+/** Stacked bars over a common zero, with a few lines of a scale. */
+export function bars(columns: readonly Bar[], label: string, unit: (amount: number) => string): SVGElement {
+  const top = Math.max(...columns.map(({ parts }) => parts.reduce((sum, part) => sum + Math.max(0, part.amount), 0)), 1);
+  const [wide, high] = [BOX.width - BOX.left, BOX.height - BOX.bottom - BOX.top];
+  const y = (amount: number) => BOX.top + high * (1 - amount / (top * 1.04));
+  const root = svg("svg", { class: "bars", viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img", "aria-label": label });
+  for (const amount of scaleLines(top)) {
+    root.append(
+      svg("line", { class: "grid-line", x1: BOX.left, x2: BOX.width, y1: y(amount), y2: y(amount) }),
+      svg("text", { x: BOX.left - 8, y: y(amount) + 4, "text-anchor": "end" }, unit(amount)),
+    );
+  }
+  const slot = wide / Math.max(1, columns.length);
+  const every = Math.ceil(90 / slot);
+  columns.forEach((column, i) => {
+    const group = svg("g", {}, svg("title", {}, column.title));
+    let reached = 0;
+    for (const { amount, colour } of column.parts) {
+      if (amount <= 0) continue;
+      const height = (high * amount) / (top * 1.04);
+      group.append(
+        svg("rect", { x: BOX.left + i * slot + slot * 0.08, width: slot * 0.84, y: y(reached) - height, height, fill: colour }),
+      );
+      reached += amount;
+    }
+    root.append(group);
+    if (i % every === 0) {
+      const x = BOX.left + (i + 0.5) * slot;
+      root.append(svg("text", { x, y: BOX.height - 6, "text-anchor": "middle" }, column.label));
+    }
+  });
+  return root;
+}
+
+/** Zero and at most four more, at a power of two times 1 or, where these lie too far apart, at its halves. */
+function scaleLines(top: number): number[] {
+  const step = 2 ** Math.ceil(Math.log2(top / 4));
+  return Array.from({ length: Math.floor(top / step) + 1 }, (_, i) => i * step);
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// What grows: a card for each suspect that asks for action, a table of what was judged and left alone.
+
+import type { App } from "./app";
+import { el } from "./dom";
+import type { Suspect } from "./document";
+import { excerptLines } from "./excerpt";
+import { verdictMark } from "./headline";
+import { spark } from "./spark";
+import type { Change } from "./state";
+import { percent, size } from "./units";
+import type { View } from "./views";
+
+export class Suspects implements View {
+  private host!: HTMLElement;
+  private app!: App;
+
+  mount(host: HTMLElement, app: App): void {
+    [this.host, this.app] = [host, app];
+    this.draw();
+  }
+
+  update(change: Change): void {
+    if (change.has("document")) this.draw();
+  }
+
+  private draw(): void {
+    const { suspects } = this.app.header;
+    const acting = suspects.filter((suspect) => suspect.acts);
+    const quiet = suspects.filter((suspect) => !suspect.acts);
+    this.host.hidden = !suspects.length;
+    this.host.replaceChildren(
+      el("h2", {}, "What grows"),
+      acting.length ? el("div", { class: "cards" }, ...acting.map((suspect) => this.card(suspect))) : el("p", { class: "faint" }, "Nothing that asks for action."),
+      quiet.length ? quietTable(quiet) : "",
+    );
+  }
+
+  private card(suspect: Suspect): HTMLElement {
+    const aside = [suspect.interval_text, suspect.confidence_text, suspect.share_text].filter(Boolean).join(", ");
+    const mapped = suspect.kind === "mmap" ? "mapped memory, " : "";
+    return el(
+      "article",
+      { class: "card", "data-verdict": suspect.verdict, "aria-label": `${suspect.verdict}: ${suspect.place_text}` },
+      el("div", { class: "head" }, this.who(suspect), spark(suspect.spark, sparkText(suspect))),
+      el("div", {}, el("div", { class: "rate" }, suspect.rate_text), el("div", { class: "aside" }, mapped + aside)),
+      el("p", {}, suspect.growth_text),
+      this.source(suspect),
+      el("p", {}, `Why: ${suspect.why}.`),
+      suspect.steps.length ? el("ul", {}, ...suspect.steps.map((step) => el("li", {}, `Step: ${step}`))) : false,
+      suspect.limit_text ? el("p", {}, suspect.limit_text) : false,
+      suspect.ages.length ? ages(suspect.ages) : false,
+      suspect.parts.length ? parts(suspect.parts) : false,
+      stack(suspect.stack),
+      this.actions(suspect),
+    );
+  }
+
+  private who(suspect: Suspect): HTMLElement {
+    const { site } = suspect;
+    const name = site.function ?? suspect.place_text;
+    const where = site.file ? `${site.file}${site.line ? `:${site.line}` : ""}` : (site.module ?? "");
+    const title = el("h3", {}, name);
+    return el("div", { class: "who" }, verdictMark(suspect.verdict), title, where ? el("span", { class: "place" }, where) : false);
+  }
+
+  private source({ source }: Suspect): HTMLElement | false {
+    const excerpt = source && this.app.header.sources[source.index];
+    return excerpt ? excerptLines(excerpt, source.line) : false;
+  }
+
+  private actions({ kind, places }: Suspect): HTMLElement | false {
+    const name = places.length ? this.app.header.strings[places[0]!] : undefined;
+    if (!name) return false;
+    const go = (view: string) => {
+      this.app.state.set({ view, kind, query: name, focus: "" });
+      this.host.ownerDocument.querySelector<HTMLElement>("[role=tab][aria-selected=true]")?.focus();
+    };
+    return el(
+      "div",
+      { class: "actions" },
+      el("button", { type: "button", click: () => go("flame") }, "Find in flame graph"),
+      el("button", { type: "button", click: () => go("table") }, "Find in table"),
+    );
+  }
+}
+
+function sparkText({ spark: values }: Suspect): string {
+  const [first, last] = [values[0] ?? 0, values[values.length - 1] ?? 0];
+  return `in use over time: from ${size(first)} to ${size(last)}, at most ${size(Math.max(0, ...values))}`;
+}
+
+/** Shares of what it holds by the quarter of the run in which it was allocated. */
+function ages(shares: readonly number[]): HTMLElement {
+  const strip = el("div", { class: "strip", "aria-hidden": "true" });
+  for (const share of shares) {
+    const piece = el("span", {});
+    piece.style.width = `${100 * share}%`;
+    strip.append(piece);
+  }
+  const text = `Allocated in the four quarters of the run: ${shares.map((share) => percent(share, 1)).join(", ")}`;
+  return el("div", { class: "ages" }, el("span", { class: "aside" }, text), strip);
+}
+
+function parts(found: readonly Suspect[]): HTMLElement {
+  return el("ul", { "aria-label": "Its parts" }, ...found.map((part) => el("li", {}, `of it ${part.rate_text} at ${part.place_text}`)));
+}
+
+function stack(frames: readonly string[]): HTMLElement | false {
+  if (!frames.length) return false;
+  const list = el("ol", { class: "mono" }, ...frames.map((frame) => el("li", {}, frame)));
+  return el("details", {}, el("summary", {}, "Call path, innermost first"), list);
+}
+
+function quietTable(quiet: readonly Suspect[]): HTMLElement {
+  const rows = quiet.map((suspect) => {
+    const verdict = el("td", {}, verdictMark(suspect.verdict), suspect.suppressed ? ` suppressed by ${suspect.suppressed}` : "");
+    const cells = [suspect.place_text, suspect.rate_text, suspect.interval_text, suspect.growth_text];
+    return el("tr", {}, verdict, ...cells.map((text, i) => el("td", { class: i ? "" : "mono" }, text)));
+  });
+  const titles = ["Verdict", "Site", "Rate", "Interval", "Growth"];
+  const head = el("thead", {}, el("tr", {}, ...titles.map((title) => el("th", { scope: "col" }, title))));
+  const table = el("table", { class: "plain" }, head, el("tbody", {}, ...rows));
+  const box = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Sites that need no action" }, table);
+  return el("details", { class: "small quiet" }, el("summary", {}, `Judged and left alone: ${quiet.length}`), box);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is counted: blocks or mappings, in use or allocated, by size or by number; and how call paths are told apart.
+
+import type { App } from "./app";
+import { check, choice, select } from "./controls";
+import type { Kind } from "./document";
+import type { Change } from "./state";
+import type { By } from "./sums";
+import type { View } from "./views";
+
+type What = "inuse" | "alloc";
+type Measure = "space" | "objects";
+
+const BY: readonly (readonly [By, string])[] = [
+  ["function", "function"],
+  ["line", "line"],
+  ["file", "file"],
+  ["module", "module"],
+  ["address", "address"],
+];
+
+export class Toolbar implements View {
+  private app!: App;
+  private show: (() => void)[] = [];
+
+  mount(host: HTMLElement, app: App): void {
+    this.app = app;
+    host.classList.add("controls");
+    const { state } = app;
+    const kinds = app.header.datasets.map(({ kind, label }) => [kind, label] as const);
+    const kind = choice<Kind>("Kind of memory", kinds, (kind) => state.set({ kind }));
+    const what = choice<What>("Value", [["inuse", "In use"], ["alloc", "Allocated"]], (what) =>
+      state.set({ value: `${what}_${this.measure}` }),
+    );
+    const measure = choice<Measure>("Measure", [["space", "Bytes"], ["objects", "Blocks"]], (measure) =>
+      state.set({ value: `${this.what}_${measure}` }),
+    );
+    const by = select<By>("by", BY, (by) => state.set({ by }));
+    const hide = check("Hide runtime frames", (hide) => state.set({ hide }));
+    if (kinds.length > 1) host.append(kind.element);
+    host.append(what.element, measure.element, by.element, hide.element);
+    this.show = [
+      () => kind.set(app.dataset.info.kind),
+      () => what.set(this.what),
+      () => measure.set(this.measure),
+      () => by.set(state.now.by),
+      () => hide.set(state.now.hide),
+    ];
+    this.update();
+  }
+
+  update(_change?: Change): void {
+    for (const show of this.show) show();
+  }
+
+  private get what(): What {
+    return this.app.state.now.value.split("_")[0] as What;
+  }
+
+  private get measure(): Measure {
+    return this.app.state.now.value.split("_")[1] as Measure;
+  }
+}
