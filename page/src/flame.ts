@@ -13,9 +13,8 @@ import { FlameMenu, type Action } from "./flame_menu";
 import { FlameModel, joined } from "./flame_model";
 import { next } from "./flame_search";
 import type { Change } from "./state";
+import { isDark } from "./theme";
 import type { View } from "./views";
-
-const DARK = matchMedia("(prefers-color-scheme: dark)");
 
 export class Flame implements View {
   private app!: App;
@@ -45,7 +44,7 @@ export class Flame implements View {
         click: (node) => this.zoom(node),
         menu: (node, point) => this.openMenu(node, point),
       },
-      () => this.isDark(),
+      () => isDark(app.state),
     );
     this.controls = new Controls(app, {
       step: (by) => this.toMatch(by),
@@ -60,18 +59,18 @@ export class Flame implements View {
     this.tree.append(this.items.element, this.canvas.element);
     host.append(this.controls.element, this.path.element, this.tree, this.empty, this.legend.element, this.details.element);
     host.append(this.tooltip.element, this.menu.element, this.live);
-    DARK.addEventListener("change", () => this.show());
     this.printWhole();
     this.show();
-    this.follow(false);
+    this.follow();
   }
 
   update(change: Change): void {
-    const before = this.model.tree;
+    const { tree, layout } = this.model;
     this.model.refresh(change.has("document"));
-    if (this.model.tree !== before) this.cursor = this.root = 0;
+    if (this.model.tree !== tree) this.cursor = this.root = 0;
     this.show();
-    this.follow(false);
+    const elsewhere = change.has("focus") && this.model.keyOf(this.root) !== this.app.state.now.focus;
+    if (this.model.layout !== layout || elsewhere) this.follow();
     if (change.has("query") && this.model.matches) this.say(found(this.model));
   }
 
@@ -83,7 +82,7 @@ export class Flame implements View {
     this.empty.hidden = !nothing;
     if (nothing) setText(this.empty, model.options.only ? "No stack passes through this place in this range." : "Nothing to show in this range.");
     this.controls.update(model);
-    this.legend.show(model, this.isDark());
+    this.legend.show(model, isDark(this.app.state));
     const { tree, layout, colours, matches, options } = model;
     this.canvas.show({
       ...{ tree, layout, colours, matches, flame: options.flame },
@@ -94,21 +93,23 @@ export class Flame implements View {
   }
 
   /** Goes where the settings say: the box in the fragment, if it is there. */
-  private follow(animated: boolean): void {
-    const root = this.model.nodeOf(this.app.state.now.focus);
-    const moved = root !== this.root;
-    this.root = root;
-    if (this.model.layout.width[this.cursor] === 0 || moved) this.cursor = root;
-    this.path.show(this.model, root);
-    this.canvas.zoomTo(root, animated && moved);
+  private follow(): void {
+    const { focus } = this.app.state.now;
+    const { model } = this;
+    // Places of the same name have the same key: what is shown already is meant.
+    const here = model.layout.width[this.root]! > 0 && model.keyOf(this.root) === focus;
+    if (!here) this.cursor = this.root = model.nodeOf(focus);
+    if (!model.layout.width[this.cursor]) this.cursor = this.root;
+    this.path.show(model, this.root);
+    this.canvas.zoomTo(this.root, false);
     this.moveTo(this.cursor, false);
   }
 
   private zoom(node: number): void {
     this.cursor = this.root = node;
-    this.app.state.set({ focus: this.model.keyOf(node) });
     this.path.show(this.model, node);
     this.canvas.zoomTo(node, true);
+    this.app.state.set({ focus: this.model.keyOf(node) });
     this.moveTo(node);
     this.say(node ? `zoomed to ${this.model.name(node)}` : "zoom reset");
   }
@@ -197,11 +198,6 @@ export class Flame implements View {
 
   private say(text: string): void {
     setText(this.live, text);
-  }
-
-  private isDark(): boolean {
-    const { theme } = this.app.state.now;
-    return theme === "dark" || (theme === "auto" && DARK.matches);
   }
 
   /** On paper the graph is as high as it is, in light colours. */

@@ -2,6 +2,7 @@
 // The row of controls above the flame graph, and the way to the box that it begins with.
 
 import type { App } from "./app";
+import { select } from "./controls";
 import { el, setText } from "./dom";
 import type { FlameModel } from "./flame_model";
 import { joined } from "./flame_model";
@@ -41,19 +42,14 @@ export class Controls {
   });
   private readonly result = el("output", { class: "flame-result" });
   private readonly chips = el("span", { class: "flame-chips" });
-  private readonly order: HTMLSelectElement;
-  private readonly width: HTMLSelectElement;
-  private readonly widthLabel: HTMLElement;
-  private readonly colour: HTMLSelectElement;
+  private readonly order = this.select("order", "Order", [["icicle", "root at the top"], ["flame", "root at the bottom"]]);
+  private readonly width = this.select("width", "Width", [["change", "change"], ["end", "value at the end"]]);
+  private readonly colour = this.select("colour", "Colour", [["module", "module"], ["role", "kind of code"], ["change", "change"]]);
 
   constructor(
     private readonly app: App,
     asked: Asked,
   ) {
-    this.order = this.select("order", [["icicle", "root at the top"], ["flame", "root at the bottom"]]);
-    this.width = this.select("width", [["change", "change"], ["end", "value at the end"]]);
-    this.colour = this.select("colour", [["module", "module"], ["role", "kind of code"], ["change", "change"]]);
-    this.widthLabel = el("label", { class: "field" }, el("span", {}, "Width"), this.width);
     this.search.addEventListener("input", () => app.state.set({ query: this.search.value }));
     this.search.addEventListener("keydown", (event) => {
       if (event.key === "Enter") asked.step(event.shiftKey ? -1 : 1);
@@ -62,9 +58,9 @@ export class Controls {
       el("button", { type: "button", title, "aria-label": title, click: run }, label);
     this.element.append(
       el("span", { class: "flame-search" }, this.search, button("‹", "previous match", () => asked.step(-1)), button("›", "next match", () => asked.step(1)), this.result),
-      this.widthLabel,
-      el("label", { class: "field" }, el("span", {}, "Colour"), this.colour),
-      el("label", { class: "field" }, el("span", {}, "Order"), this.order),
+      this.width.element,
+      this.colour.element,
+      this.order.element,
       el("span", { class: "flame-zoom" }, button("+", "zoom in", () => asked.zoom(1.6)), button("−", "zoom out", () => asked.zoom(1 / 1.6)), button("Reset zoom", "reset zoom", () => asked.reset())),
       this.chips,
       help(),
@@ -76,24 +72,22 @@ export class Controls {
     if (this.search.value !== this.app.state.now.query) this.search.value = this.app.state.now.query;
     this.search.setAttribute("aria-invalid", String(model.badQuery));
     setText(this.result, model.badQuery ? "not a valid expression" : matches ? found(model) : "");
-    this.order.value = options.flame ? "flame" : "icicle";
-    this.width.value = options.end ? "end" : "change";
-    this.widthLabel.hidden = !this.app.isDifference;
-    this.colour.value = options.colour;
+    this.order.set(options.flame ? "flame" : "icicle");
+    this.width.set(options.end ? "end" : "change");
+    this.width.element.hidden = !this.app.isDifference;
+    this.colour.set(options.colour);
     const { only, without } = options;
     const chips = without.map((name) => this.chip(`without ${name}`, "flame.without", joined(without.filter((each) => each !== name))));
     if (only) chips.unshift(this.chip(`only through ${only}`, "flame.only", null));
     this.chips.replaceChildren(...chips);
   }
 
-  /** A choice that stands in the fragment; the first of all is not written there, but for colours, whose usual one depends. */
-  private select(name: string, choices: Choices): HTMLSelectElement {
-    const select = el("select", {}, ...choices.map(([value, label]) => el("option", { value }, label)));
-    select.addEventListener("change", () => {
-      const usual = name !== "colour" && select.value === choices[0]![0];
-      this.app.state.setMore(`flame.${name}`, usual ? null : select.value);
+  /** A choice that stands in the fragment. The first is usual and not written there, but for colours: theirs depends. */
+  private select(name: string, label: string, choices: Choices): ReturnType<typeof select<string>> {
+    return select(label, choices, (value) => {
+      const usual = name !== "colour" && value === choices[0]![0];
+      this.app.state.setMore(`flame.${name}`, usual ? null : value);
     });
-    return select;
   }
 
   private chip(label: string, setting: string, without: string | null): HTMLElement {

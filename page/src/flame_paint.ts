@@ -4,7 +4,7 @@
 import type { Colours } from "./flame_colours";
 import { visit, type Layout, type Window } from "./flame_layout";
 import type { Matches } from "./flame_search";
-import { Ruler } from "./flame_text";
+import { lastName, Ruler } from "./flame_text";
 import type { FlameTree } from "./flame_tree";
 import { INK, NO_CHANGE, PAPER, REST, type Tone } from "./palette";
 
@@ -24,7 +24,7 @@ export interface Scene {
   readonly matches: Matches | null;
   /** The root is at the bottom. */
   readonly flame: boolean;
-  /** A node's name in full, and without arguments. */
+  /** A node's name in full, and as `shortName` makes it. */
   name(node: number): string;
   short(node: number): string;
   /** Its value, as text. */
@@ -100,17 +100,16 @@ export class Painter {
   }
 }
 
-/** Name and value; the name alone, then without its arguments, then cut, as the room allows. */
+/** Name and value; else the name alone, without its arguments, without its namespaces, cut, as the room allows. */
 function label(scene: Scene, ruler: Ruler, node: number, room: number): string {
-  let name = scene.name(node);
-  let width = ruler.measure(name, room);
-  if (width > room) {
-    name = scene.short(node);
-    width = ruler.measure(name, room);
+  const name = scene.name(node);
+  const width = ruler.measure(name, room);
+  if (width <= room) {
+    const value = `  ${scene.value(node)}`;
+    return width + ruler.measure(value) <= room ? name + value : name;
   }
-  if (width > room) return ruler.fit(name, room);
-  const value = `  ${scene.value(node)}`;
-  return width + ruler.measure(value) <= room ? name + value : name;
+  const short = scene.short(node);
+  return ruler.measure(short, room) <= room ? short : ruler.fit(lastName(short), room);
 }
 
 interface Collected {

@@ -64,24 +64,34 @@ export function shortName(name: string): string {
   for (let at = 0; at < name.length; at++) {
     const letter = name[at]!;
     const opens = letter === "<" || letter === "(";
-    const operator = depth === 0 && opens && isOperator(name, at);
-    if (operator || name.startsWith("(anonymous namespace)", at) && depth === 0) {
-      const length = operator ? operator.length : "(anonymous namespace)".length;
-      short += operator || "(anon)";
-      at += length - 1;
+    const whole = depth === 0 && opens ? kept(name, at) : "";
+    if (whole) {
+      short += whole;
+      at += whole.length - 1;
     } else if (opens) {
       if (depth++ === 0 && letter === "<") short += "<…>";
     } else if (letter === ">" || letter === ")") {
-      if (letter === ">" && name[at - 1] === "-") {
-        if (depth === 0) short += letter;
-      } else depth = Math.max(0, depth - 1);
+      const arrow = letter === ">" && name[at - 1] === "-"; // of operator->
+      if (depth === 0 && letter === ">") short += letter;
+      else if (!arrow) depth = Math.max(0, depth - 1);
     } else if (depth === 0) short += letter;
   }
   return short.trim().replace(/ const$/, "") || name;
 }
 
-/** The signs of `operator<`, `operator()` and their like where one begins, else "". */
-function isOperator(name: string, at: number): string {
+/** The last part of a short name: `std::map<…>::find` becomes `find`. */
+export function lastName(short: string): string {
+  const at = short.lastIndexOf("::");
+  return at < 0 ? short : short.slice(at + 2) || short;
+}
+
+const ANONYMOUS = "(anonymous namespace)";
+
+/** What begins with a bracket and is no argument: the signs of `operator<`, `operator()`, `<lambda…>` and its like, a
+ * namespace without a name. */
+function kept(name: string, at: number): string {
+  if (name.startsWith(ANONYMOUS, at)) return ANONYMOUS;
+  if (name[at] === "<" && (at === 0 || name[at - 1] === ":")) return "<";
   if (!name.slice(0, at).endsWith("operator")) return "";
   return /^(?:\(\)|<=>|<<=?|<=?)/.exec(name.slice(at))?.[0] ?? "";
 }
