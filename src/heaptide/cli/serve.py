@@ -24,8 +24,9 @@ Examples:
   heaptide serve --source-path ~/src/server --port 8100
 
 \b
-It listens on this machine alone. From another: ssh -L 8100:localhost:8100 HOST
-and open the printed address there. Ctrl-C ends it.
+It listens on this machine alone. From another one: --port 8100 here, then
+ssh -L 8100:localhost:8100 HOST there, and open the address that was printed.
+Ctrl-C ends it.
 """
 
 
@@ -38,7 +39,9 @@ and open the printed address there. Ctrl-C ends it.
     metavar="ADDRESS",
     help="Listen at this address; another than loopback lets other machines in.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Listen at this port. [default: a free one]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Listen at this port, not a free one."
+)
 @click.option(
     "--source-path",
     multiple=True,
