@@ -89,8 +89,7 @@ export class Dataset {
     if (known) return known;
     const out = new Float64Array(this.stacks);
     const unit = value.endsWith("_space") ? "space" : "objects";
-    this.addRange(`alloc_${unit}`, a, b, out, 1);
-    if (value.startsWith("inuse")) this.addRange(`free_${unit}`, a, b, out, -1);
+    this.addRange(value, a, b, out, 1);
     if (unit === "objects" && this.info.scale !== 1) for (let i = 0; i < out.length; i++) out[i] = out[i]! / this.info.scale;
     if (this.recent.size >= 12) this.recent.delete(this.recent.keys().next().value!);
     this.recent.set(key, out);

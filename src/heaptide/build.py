@@ -242,12 +242,14 @@ class _CaptureSource:
         if not columns:
             empty = {name: np.zeros(0, np.int64) for name in COUNTERS}
             return changes_of_totals(len(self._log.ids), len(at), row, moment, empty, {}, self._object_scale)
-        for name in ("bytes", "objects", "variance"):  # see `_values`: what is in use is never below zero
-            if f"free_{name}" in columns:
-                columns[f"free_{name}"] = np.minimum(columns[f"free_{name}"], columns[f"alloc_{name}"])
-        totals = {name: columns[name.replace("space", "bytes")] for name in COUNTERS}
-        sampled = self._mode == "sampled"
-        variances = {f"{kind}_space": columns[f"{kind}_variance"] for kind in ("alloc", "free")} if sampled else {}
+        totals = {}
+        for unit, counted in (("space", "bytes"), ("objects", "objects")):
+            allocated = totals[f"alloc_{unit}"] = columns[f"alloc_{counted}"]
+            totals[f"inuse_{unit}"] = np.maximum(allocated - columns[f"free_{counted}"], 0)
+        variances = {}
+        if self._mode == "sampled":
+            allocated, freed = columns["alloc_variance"], columns["free_variance"]
+            variances = {"alloc_space": allocated, "free_space": np.minimum(freed, allocated)}
         return changes_of_totals(len(self._log.ids), len(at), row, moment, totals, variances, self._object_scale)
 
     def survivors(self, index: int) -> Survivors | None:

@@ -44,8 +44,7 @@ def site_curves(frames: Sequence[Frame], site: Ints, changes: Changes) -> tuple[
     if not places or not changes.moments:
         return ()
     steps = np.zeros((len(places), changes.moments), np.int64)
-    moved = changes.columns["alloc_space"] - changes.columns["free_space"]
-    np.add.at(steps, (group[changes.row], changes.moment), moved)
+    np.add.at(steps, (group[changes.row], changes.moment), changes.columns["inuse_space"])
     held = np.cumsum(steps, axis=1)
     order = np.argsort(-held.astype(np.float64).sum(axis=1), kind="stable")
     shown = [int(place) for place in order[:SITES] if held[place].any()]

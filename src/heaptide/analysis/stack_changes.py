@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All stacks of a recording at some of its moments: their frames, and what each allocated and freed in between.
+"""All stacks of a recording at some of its moments: their frames, and what each allocated and held in between.
 
 What a page needs that adds up any range by itself. A capture matches its stacks by their ids; of other files, and of
 profiles that were filtered, stacks with the same frames are the same.
@@ -29,7 +29,7 @@ class StackChanges:
     stacks: StackTable
     changes: Changes
     values: tuple[str, ...]
-    """Which of the four value types the recording tells; the counters of the others mean nothing."""
+    """Which of the four value types the recording tells; the others mean nothing."""
 
 
 def stack_changes(series: Series, at: Ints) -> StackChanges:
@@ -76,15 +76,15 @@ def _is_whole(profile: Profile) -> bool:
 
 
 def _counters(profile: Profile, scale: int) -> dict[str, Ints]:
-    """Allocated and freed, objects times `scale`."""
+    """The values as whole numbers, objects times `scale`; see `stack_changes_of` for those that are not told."""
     found: dict[str, Ints] = {}
     zero = np.zeros(len(profile), np.int64)
     for unit, factor in (("space", 1), ("objects", scale)):
         in_use = profile.values.get(f"inuse_{unit}")
         allocated = profile.values.get(f"alloc_{unit}", zero if in_use is None else in_use)
-        whole = np.rint(allocated * factor).astype(np.int64)
-        left = whole if in_use is None else np.rint(in_use * factor).astype(np.int64)
-        found |= {f"alloc_{unit}": whole, f"free_{unit}": whole - left}
+        held = zero if in_use is None else in_use
+        for name, column in ((f"alloc_{unit}", allocated), (f"inuse_{unit}", held)):
+            found[name] = np.rint(column * factor).astype(np.int64)
     return found
 
 

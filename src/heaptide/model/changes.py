@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of every stack between chosen moments: the counters of a recording without its frames."""
+"""What became of every stack between chosen moments: the values of a recording without its frames."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ Floats = npt.NDArray[np.float64]
 
 _Numbers = TypeVar("_Numbers", Ints, Floats)
 
-COUNTERS = ("alloc_space", "free_space", "alloc_objects", "free_objects")
-"""Bytes and objects, allocated and freed. Of a recording no stack has freed more than it had allocated."""
+COUNTERS = ("alloc_space", "inuse_space", "alloc_objects", "inuse_objects")
+"""The value types, in the order in which they are written."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """Entries of one stack and one moment each, ordered by moment and then by stack: what it allocated and freed since
-    the moment before (at the first one: since recording began). Stacks that did neither have no entry.
+    """Entries of one stack and one moment each, ordered by moment and then by stack: by how much each value
+    changed since the moment before (at the first one: since nothing). Stacks that did not change have no entry.
     """
 
     stacks: int
@@ -43,13 +43,13 @@ class Changes:
         return len(self.alloc_variance)
 
     def totals(self, name: str) -> npt.NDArray[np.int64]:
-        """One counter summed over all stacks, by moment, since recording began."""
+        """One value summed over all stacks, by moment."""
         steps = np.zeros(self.moments, np.int64)
         np.add.at(steps, self.moment, self.columns[name])
         return np.cumsum(steps)
 
     def matrix(self, name: str, begin: int, end: int) -> Ints:
-        """The changes of one counter at the moments from `begin` to before `end`: moments by stacks."""
+        """The changes of one value at the moments from `begin` to before `end`: moments by stacks."""
         first, last = np.searchsorted(self.moment, (begin, end))
         out = np.zeros((end - begin, self.stacks), np.int64)
         out[self.moment[first:last] - begin, self.row[first:last]] = self.columns[name][first:last]
@@ -80,11 +80,11 @@ def changes_of_totals(
     variances: Mapping[str, Floats],
     object_scale: int,
 ) -> Changes:
-    """Changes from totals: entries by stack and then moment, each with what there was since recording began.
+    """Changes from totals: entries by stack and then moment, each with the values as they were then.
 
     Args:
         stacks, moments: how many.
-        row, moment: of each entry, ascending by row and then by moment; entries where nothing changed are dropped.
+        row, moment: of each entry, ascending by row and then by moment; those where nothing changed are dropped.
         totals: by `COUNTERS`.
         variances: `alloc_space` and `free_space`, or nothing.
         object_scale: of the objects in `totals`.

@@ -46,7 +46,7 @@ def moments(found: Report) -> dict[str, object]:
         "kind": [shot.kind for shot in shots],
         "t_s": [shot.offset_s for shot in shots],
         "wall": [wall(shot.realtime_ns) for shot in shots],
-        "in_use": (changes.totals("alloc_space") - changes.totals("free_space")).tolist(),
+        "in_use": changes.totals("inuse_space").tolist(),
         "in_use_error": (Z95 * np.sqrt(live)).tolist(),
         "allocated": changes.totals("alloc_space").tolist(),
         "total_snapshots": len(series.snapshots),

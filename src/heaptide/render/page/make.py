@@ -119,10 +119,9 @@ def _top_places(found: Report) -> Iterable[Frame]:
     """The sites that hold most at the end and that allocated most, each with its caller."""
     blocks = found.datasets[0]
     tree, changes = blocks.tree, blocks.changes
-    sizes = {name: np.zeros(len(tree.parent)) for name in ("alloc_space", "free_space")}
-    for name, size in sizes.items():
-        np.add.at(size, blocks.site[changes.row], changes.columns[name].astype(np.float64))
-    for weight in (sizes["alloc_space"] - sizes["free_space"], sizes["alloc_space"]):
+    for name in ("inuse_space", "alloc_space"):
+        weight = np.zeros(len(tree.parent))
+        np.add.at(weight, blocks.site[changes.row], changes.columns[name].astype(np.float64))
         for node in np.argsort(-weight, kind="stable")[:_PLACES].tolist():
             for step in (node, int(tree.parent[node])):
                 if tree.frame[step] >= 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The columns of the document: frames, trees of stacks, and what each stack did between moments."""
+"""The columns of the document: frames, trees of stacks, and what became of each stack."""
 
 from __future__ import annotations
 
