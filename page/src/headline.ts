@@ -43,7 +43,7 @@ export class Headline implements View {
     const sentence = headline.text.replace(new RegExp(`^${headline.verdict}: `), "");
     this.host.replaceChildren(
       el("h1", { class: "headline" }, verdictMark(headline.verdict), el("span", { class: "sentence" }, sentence)),
-      headline.detail ? el("p", { class: "detail" }, headline.detail) : "",
+      ...headline.detail.split("\n").filter(Boolean).map((line) => el("p", { class: "detail" }, line)),
       this.facts(),
       warnings.length
         ? el("ul", { class: "notes", "aria-label": "Warnings" }, ...warnings.map((text) => el("li", {}, text)))

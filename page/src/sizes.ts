@@ -43,11 +43,9 @@ export class Sizes implements View {
       parts: [{ amount: byBytes ? found.bytes : found.blocks, colour: fill }],
     }));
     const label = `${byBytes ? "Bytes" : "Blocks"} by size of block; the numbers are in the table below.`;
-    this.host.replaceChildren(
-      el("p", { class: "note" }, note),
-      el("figure", { class: "scroll" }, bars(columns, label, byBytes ? size : count)),
-      table(classes),
-    );
+    const picture = el("figure");
+    this.host.replaceChildren(el("p", { class: "note" }, note), picture, table(classes));
+    bars(picture, columns, label, byBytes ? size : count);
   }
 }
 

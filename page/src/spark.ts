@@ -28,43 +28,55 @@ export interface Bar {
   parts: readonly { amount: number; colour: string }[];
 }
 
-const BOX = { width: 1000, height: 220, left: 70, bottom: 24, top: 8 };
+const BOX = { height: 230, left: 70, bottom: 24, top: 8, widest: 90 };
 
-/** Stacked bars over a common zero, with a few lines of a scale. */
-export function bars(columns: readonly Bar[], label: string, unit: (amount: number) => string): SVGElement {
+/** Stacked bars over a common zero, with a few lines of a scale, as wide as `host` is now and whenever that changes. */
+export function bars(host: HTMLElement, columns: readonly Bar[], label: string, unit: (amount: number) => string): void {
+  let width = 0;
+  new ResizeObserver(() => {
+    const wanted = Math.max(280, host.clientWidth);
+    if (wanted === width) return;
+    width = wanted;
+    host.replaceChildren(drawBars(columns, label, unit, width));
+  }).observe(host);
+}
+
+function drawBars(columns: readonly Bar[], label: string, unit: (amount: number) => string, width: number): SVGElement {
   const top = Math.max(...columns.map(({ parts }) => parts.reduce((sum, part) => sum + Math.max(0, part.amount), 0)), 1);
-  const [wide, high] = [BOX.width - BOX.left, BOX.height - BOX.bottom - BOX.top];
+  const high = BOX.height - BOX.bottom - BOX.top;
   const y = (amount: number) => BOX.top + high * (1 - amount / (top * 1.04));
-  const root = svg("svg", { class: "bars", viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img", "aria-label": label });
+  const root = svg("svg", { class: "bars", viewBox: `0 0 ${width} ${BOX.height}`, role: "img", "aria-label": label });
   for (const amount of scaleLines(top)) {
     root.append(
-      svg("line", { class: "grid-line", x1: BOX.left, x2: BOX.width, y1: y(amount), y2: y(amount) }),
+      svg("line", { class: "grid-line", x1: BOX.left, x2: width, y1: y(amount), y2: y(amount) }),
       svg("text", { x: BOX.left - 8, y: y(amount) + 4, "text-anchor": "end" }, unit(amount)),
     );
   }
-  const slot = wide / Math.max(1, columns.length);
-  const every = Math.ceil(90 / slot);
+  const slot = Math.min(BOX.widest, (width - BOX.left) / Math.max(1, columns.length));
+  const every = Math.ceil(70 / slot);
   columns.forEach((column, i) => {
-    const group = svg("g", {}, svg("title", {}, column.title));
-    let reached = 0;
-    for (const { amount, colour } of column.parts) {
-      if (amount <= 0) continue;
-      const height = (high * amount) / (top * 1.04);
-      group.append(
-        svg("rect", { x: BOX.left + i * slot + slot * 0.08, width: slot * 0.84, y: y(reached) - height, height, fill: colour }),
-      );
-      reached += amount;
-    }
-    root.append(group);
-    if (i % every === 0) {
-      const x = BOX.left + (i + 0.5) * slot;
-      root.append(svg("text", { x, y: BOX.height - 6, "text-anchor": "middle" }, column.label));
-    }
+    const left = BOX.left + i * slot;
+    root.append(drawBar(column, left + slot * 0.08, slot * 0.84, y));
+    if (i % every) return;
+    const text = svg("text", { x: left + slot / 2, y: BOX.height - 6, "text-anchor": "middle" }, column.label);
+    root.append(text);
   });
   return root;
 }
 
-/** Zero and at most four more, at a power of two times 1 or, where these lie too far apart, at its halves. */
+function drawBar(column: Bar, x: number, width: number, y: (amount: number) => number): SVGElement {
+  const group = svg("g", {}, svg("title", {}, column.title));
+  let reached = 0;
+  for (const { amount, colour } of column.parts) {
+    if (amount <= 0) continue;
+    const up = y(reached + amount);
+    group.append(svg("rect", { x, y: up, width, height: y(reached) - up, fill: colour }));
+    reached += amount;
+  }
+  return group;
+}
+
+/** Zero and at most four more, a power of two apart. */
 function scaleLines(top: number): number[] {
   const step = 2 ** Math.ceil(Math.log2(top / 4));
   return Array.from({ length: Math.floor(top / step) + 1 }, (_, i) => i * step);

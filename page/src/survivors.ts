@@ -35,12 +35,14 @@ export class SurvivorsView implements View {
     }));
     const total = found.births.reduce((sum, birth) => sum + birth.bytes, 0);
     const words = `What is in use at ${found.wall} (${size(total)}), by when it was allocated. It does not follow the range.`;
+    const picture = el("figure");
     this.host.replaceChildren(
       el("p", { class: "note" }, `${words} A leak has survivors of all ages; a cache or a backlog has young ones.`),
-      el("figure", { class: "scroll" }, bars(columns, `${words} The numbers are in the table below.`, size)),
+      picture,
       this.legend(found.sites.map(({ label }) => label), colours),
       this.table(found),
     );
+    bars(picture, columns, `${words} The numbers are in the table below.`, size);
   }
 
   private legend(labels: readonly string[], colours: readonly string[]): HTMLElement {

@@ -39,21 +39,22 @@ export class Suspects implements View {
   private card(suspect: Suspect): HTMLElement {
     const aside = [suspect.interval_text, suspect.confidence_text, suspect.share_text].filter(Boolean).join(", ");
     const mapped = suspect.kind === "mmap" ? "mapped memory, " : "";
-    return el(
-      "article",
-      { class: "card", "data-verdict": suspect.verdict, "aria-label": `${suspect.verdict}: ${suspect.place_text}` },
+    const told = el(
+      "div",
+      { class: "told" },
       el("div", { class: "head" }, this.who(suspect), spark(suspect.spark, sparkText(suspect))),
       el("div", {}, el("div", { class: "rate" }, suspect.rate_text), el("div", { class: "aside" }, mapped + aside)),
       el("p", {}, suspect.growth_text),
-      this.source(suspect),
       el("p", {}, `Why: ${suspect.why}.`),
+      suspect.ages.length ? ages(suspect.ages) : false,
       suspect.steps.length ? el("ul", {}, ...suspect.steps.map((step) => el("li", {}, `Step: ${step}`))) : false,
       suspect.limit_text ? el("p", {}, suspect.limit_text) : false,
-      suspect.ages.length ? ages(suspect.ages) : false,
       suspect.parts.length ? parts(suspect.parts) : false,
-      stack(suspect.stack),
       this.actions(suspect),
     );
+    const where = el("div", { class: "where" }, this.source(suspect), stack(suspect.stack));
+    const label = `${suspect.verdict}: ${suspect.place_text}`;
+    return el("article", { class: "card", "data-verdict": suspect.verdict, "aria-label": label }, el("div", { class: "card-body" }, told, where));
   }
 
   private who(suspect: Suspect): HTMLElement {
@@ -90,16 +91,15 @@ function sparkText({ spark: values }: Suspect): string {
   return `in use over time: from ${size(first)} to ${size(last)}, at most ${size(Math.max(0, ...values))}`;
 }
 
-/** Shares of what it holds by the quarter of the run in which it was allocated. */
+/** Shares of what it holds by the quarter of the run in which it was allocated; the words are among the reasons. */
 function ages(shares: readonly number[]): HTMLElement {
-  const strip = el("div", { class: "strip", "aria-hidden": "true" });
-  for (const share of shares) {
-    const piece = el("span", {});
-    piece.style.width = `${100 * share}%`;
+  const strip = el("div", { class: "ages", "aria-hidden": "true" });
+  shares.forEach((share, quarter) => {
+    const piece = el("span", { title: `allocated in quarter ${quarter + 1} of the run: ${percent(share, 1)}` });
+    piece.style.flexGrow = String(Math.max(share, 0));
     strip.append(piece);
-  }
-  const text = `Allocated in the four quarters of the run: ${shares.map((share) => percent(share, 1)).join(", ")}`;
-  return el("div", { class: "ages" }, el("span", { class: "aside" }, text), strip);
+  });
+  return strip;
 }
 
 function parts(found: readonly Suspect[]): HTMLElement {

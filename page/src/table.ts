@@ -65,7 +65,7 @@ export class Table implements View {
       key, title, text, width, number,
     });
     const share = (title: string, key: "flat" | "cum") =>
-      column(key, title, (row, found) => percent(row[key], found.whole), "78px");
+      column(key, title, (row, found) => percent(row[key], found.whole), "96px");
     const named = [
       column("name", state.now.by === "address" ? "Address" : state.now.by[0]!.toUpperCase() + state.now.by.slice(1), (row) => row.name, "auto", false),
       ...(state.now.by === "function" ? [column("source", "Source", (row) => this.model.source(row), "24%", false)] : []),
@@ -85,8 +85,8 @@ export class Table implements View {
       column("now", "Now", (row) => value(row.now)),
       column(main, "Change", (row) => value(row[main], true)),
       share("Change %", main),
-      column("times", "Times", (row) => times(row.before, row.now), "76px"),
-      column(other, other === "cum" ? "Cum change" : "Flat change", (row) => value(row[other], true), "112px"),
+      column("times", "Times", (row) => times(row.before, row.now), "84px"),
+      column(other, other === "cum" ? "Cum change" : "Flat change", (row) => value(row[other], true), "120px"),
       ...named,
     ];
   }
@@ -131,7 +131,7 @@ export class Table implements View {
   private rowElement(row: Row, index: number): HTMLElement {
     const cells = this.columns.map((column) => {
       const text = column.text(row, this.found);
-      const cell = el("td", { class: column.number ? "number" : column.key }, text);
+      const cell = el("td", { class: column.number ? "number" : `${column.key}-cell` }, text);
       if (!column.number) cell.title = text;
       if (column.title === "Flat" || column.title === "Change") {
         const share = this.found.whole ? Math.abs(row[column.key as "flat" | "cum"]) / this.found.whole : 0;

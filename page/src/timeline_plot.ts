@@ -68,7 +68,7 @@ export function stackedPlot(
       y: { range: (_plot, _low, high) => [0, (high || 1) * 1.04] },
     },
     axes: [
-      { ...axis, incrs: TIME_STEPS, space: 70, values: (_plot, splits, _axis, _space, step) => splits.map((at) => tick(at, step)) },
+      { ...axis, size: 26, gap: 3, incrs: TIME_STEPS, space: 70, values: (_plot, splits, _axis, _space, step) => splits.map((at) => tick(at, step)) },
       { ...axis, incrs: SIZE_STEPS, size: 70, space: 34, values: (_plot, splits) => splits.map((at) => size(at)) },
     ],
     series: [

@@ -27,12 +27,12 @@ export class Toolbar implements View {
     this.app = app;
     host.classList.add("controls");
     const { state } = app;
-    const kinds = app.header.datasets.map(({ kind, label }) => [kind, label] as const);
+    const kinds = app.header.datasets.map(({ kind, label }) => [kind, label[0]!.toUpperCase() + label.slice(1)] as const);
     const kind = choice<Kind>("Kind of memory", kinds, (kind) => state.set({ kind }));
     const what = choice<What>("Value", [["inuse", "In use"], ["alloc", "Allocated"]], (what) =>
       state.set({ value: `${what}_${this.measure}` }),
     );
-    const measure = choice<Measure>("Measure", [["space", "Bytes"], ["objects", "Blocks"]], (measure) =>
+    const measure = choice<Measure>("Measure", [["space", "Bytes"], ["objects", "Count"]], (measure) =>
       state.set({ value: `${this.what}_${measure}` }),
     );
     const by = select<By>("by", BY, (by) => state.set({ by }));
