@@ -127,6 +127,47 @@ def test_the_text_says_it_in_one_line(opened: Callable[[bytes], Series]) -> None
     assert re.search(r"the other sites: 2 steady", lines)
 
 
+ADDS, ADDS_TOO = 0x405001, 0x405011
+NAMES |= {0x5000: ("adds", 50), 0x5010: ("adds", 51), 0x6000: ("pushes", 60), 0x7000: ("serves", 70)}
+PUSHES, SERVES, LOOPS, STARTS = 0x406001, 0x407001, 0x408001, 0x409001
+
+
+@pytest.mark.parametrize(
+    ("other", "telling", "words"),
+    [
+        ([CHURN, PUSHES, MAIN], 1, "adds < pushes < ... 3 more frames to main"),
+        ([ADDS_TOO, SERVES, MAIN], 2, "adds < pushes < serves < ... 2 more frames to main"),
+        ([ADDS_TOO, PUSHES, SERVES, MAIN], 4, "adds < pushes < serves < site_8000 < main"),
+        ([ADDS_TOO, PUSHES, SERVES, LOOPS, MAIN, STARTS], 1, "adds < pushes < ... 3 more frames to main"),
+        (
+            [ADDS_TOO, PUSHES, SERVES, LOOPS, MAIN, STARTS, MAIN],
+            6,
+            "adds < pushes < serves < site_8000 < main < site_9000",
+        ),
+    ],
+    ids=["another function", "the callers differ", "further up", "but for its line the same", "inside another"],
+)
+def test_as_much_of_the_stack_as_tells_it(
+    opened: Callable[[bytes], Series], other: list[int], telling: int, words: str
+) -> None:
+    stacks = {16: [ADDS, PUSHES, SERVES, LOOPS, MAIN, STARTS], 17: other, 18: [LOAD, MAIN]}
+    growth = judge(opened(capture(leaky, stacks)))
+    (first,) = growth.acting
+    assert first.telling == telling
+    assert words in [line.strip() for line in render.text(growth).splitlines()]
+    (document, *_) = json.loads(render.document(growth))["suspects"]
+    assert document["telling_frames"] == telling and len(document["stack"]) == 6
+
+
+def test_a_stack_that_recurs_is_cut(opened: Callable[[bytes], Series]) -> None:
+    stacks = {16: [ADDS, *[PUSHES, SERVES] * 20, MAIN], 17: [ADDS_TOO, *[PUSHES, SERVES] * 19, LOOPS, MAIN]}
+    growth = judge(opened(capture(lambda number: {key: leaky(number)[key] for key in stacks}, stacks)))
+    assert growth.acting[0].telling == 40
+    assert " < ".join(["adds", *["pushes", "serves"] * 5, "pushes", "... 30 more frames to main"]) in render.text(
+        growth
+    )
+
+
 def test_a_step_has_its_time(opened: Callable[[bytes], Series]) -> None:
     data = capture(lambda number: {16: (0 if number < 80 else 15_000_000, 0)}, STACKS)
     (first, *_) = judge(opened(data)).suspects

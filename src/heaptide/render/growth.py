@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from heaptide.analysis.growth import ACTING, Growth, Step, Suspect
@@ -14,7 +14,8 @@ from heaptide.render import ledger as ledgers
 from heaptide.render.harmless import harmless
 
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
-_STACK_FRAMES = 6
+_MOST_FRAMES = 12
+"""Of a stack, however many it takes to tell it from others (recursion)."""
 _NEXT_TO_NOTHING = 0.02
 _INDENT = "    "
 _HOUR = 3600.0
@@ -118,7 +119,7 @@ def _suspect_lines(growth: Growth, suspect: Suspect, sources: Sources, colour: b
     lines.append(f"{_INDENT}why: {why(suspect)}")
     if suspect.limit_s is not None:
         lines.append(f"{_INDENT}at this rate the memory limit is reached in {units.duration(suspect.limit_s)}")
-    lines.append(f"{_INDENT}{_stack(suspect.stack)}")
+    lines.append(f"{_INDENT}{telling_stack(suspect)}")
     lines += [f"{_INDENT}of it {pace.rate(part.judgement.rate)} at {site_name(part)}" for part in suspect.parts]
     return lines
 
@@ -139,10 +140,15 @@ def why(suspect: Suspect) -> str:
     return "; ".join(words)
 
 
-def _stack(stack: Sequence[Frame]) -> str:
-    shown = [_name(frame)[0] for frame in stack[:_STACK_FRAMES]]
-    more = [f"{len(stack) - _STACK_FRAMES} more"] if len(stack) > _STACK_FRAMES else []
-    return " < ".join([*shown, *more])
+def telling_stack(suspect: Suspect) -> str:
+    """The frames that tell a suspect from every other site and one more, its site first, and how many follow."""
+    called = [_name(frame)[0] for frame in suspect.stack]
+    needed = max(suspect.telling - 1, 0)
+    end = called.index("main", needed) + 1 if "main" in called[needed:] else len(called)
+    shown = min(suspect.telling + 1, _MOST_FRAMES)
+    if end - shown < 2:  # a name is no longer than the words that would stand for it
+        return " < ".join(called[:end])
+    return " < ".join([*called[:shown], f"... {units.count(end - shown)} more frames to {called[end - 1]}"])
 
 
 def others(growth: Growth) -> list[str]:
@@ -216,5 +222,6 @@ def _suspect(growth: Growth, suspect: Suspect) -> dict[str, object]:
         ],
         **{key: value for key, value in json.frame(site).items() if key != "inlined"},
         "stack": [json.frame(frame) for frame in suspect.stack],
+        "telling_frames": suspect.telling or None,
         "parts": [_suspect(growth, part) for part in suspect.parts],
     }

@@ -83,6 +83,9 @@ class Suspect:
     ages: tuple[float, ...] = ()
     """Of what is in use, the parts that were allocated in each quarter of the recording, as last read up to the end of
     the stretch (an estimate in exact mode too). Empty where nobody read it. A leak's survivors are of all ages."""
+    telling: int = 0
+    """So many frames of `stack`, from the site on, tell it from the stacks of every other judged site. 0 where it does
+    not act."""
     limit_s: float | None = None
     """Seconds until the process's limit at this rate; None where it does not act."""
     suppressed: str | None = None

@@ -17,6 +17,7 @@ from heaptide.analysis.growth.decide import Setting, decide
 from heaptide.analysis.growth.result import ACTING, Judgement, Kind, Step, Suspect
 from heaptide.analysis.growth.sites import Sites, heaviest_stack, sites_of
 from heaptide.analysis.growth.stretch import Stretch
+from heaptide.analysis.growth.telling import Telling
 from heaptide.model import Profile, Series
 from heaptide.model.histories import Histories
 
@@ -64,22 +65,26 @@ def suspects_of(
     if not len(profile) or profile.ids is None:
         return []
     sites = sites_of(profile, not_mine)
-    case = _Case(series, stretch, profile, profile.ids, sites, _setting(series, stretch, profile, min_rate))
+    case = _Case(series, stretch, profile, profile.ids, sites, setting_of(series, stretch, profile, min_rate))
     histories, judgements = _judged(case)
     growth = _growth_by_row(series, stretch, profile.ids)
     every = np.arange(len(stretch.columns))
     callers = spread_growth(profile, sites, judgements, growth, partial(case.sums, every), partial(case.judge, every))
     members, in_use, ages = _members(sites), histories.in_use_bytes, _ages(case)
+    told = Telling(profile, sites)
     found = [
-        replace(_site(case, kind, place, judgement, in_use[place], members[place], growth), ages=ages.get(place, ()))
+        replace(
+            _told(_site(case, kind, place, judgement, in_use[place], members[place], growth), told, (place,)),
+            ages=ages.get(place, ()),
+        )
         for place, judgement in enumerate(judgements)
     ]
     parts = {site for spread in callers for site in spread.sites}
     alone = [suspect for place, suspect in enumerate(found) if place not in parts]
-    return [*(_caller(case, kind, spread, found, growth) for spread in callers), *alone]
+    return [*(_told(_caller(case, kind, spread, found, growth), told, spread.sites) for spread in callers), *alone]
 
 
-def _setting(series: Series, stretch: Stretch, profile: Profile, min_rate: float) -> Setting:
+def setting_of(series: Series, stretch: Stretch, profile: Profile, min_rate: float) -> Setting:
     """The floor of interest is a rate; see the constants."""
     largest = max(snapshot.in_use_bytes for snapshot in stretch.snapshots)
     sampled = series.mode == "sampled"
@@ -142,6 +147,11 @@ def _members(sites: Sites) -> list[Ints]:
     """For each site its rows."""
     order = np.argsort(sites.of_row, kind="stable")
     return np.split(order, np.cumsum(np.bincount(sites.of_row, minlength=len(sites.frames)))[:-1])
+
+
+def _told(suspect: Suspect, told: Telling, own: Sequence[int]) -> Suspect:
+    acts = suspect.judgement.verdict in ACTING
+    return replace(suspect, telling=told.frames(suspect.stack, own)) if acts else suspect
 
 
 def _site(
