@@ -3,12 +3,19 @@
 
 import { el, uniqueId } from "./dom";
 
-/** A few options side by side: radio buttons. `set` shows a choice that was made elsewhere. */
+/** A choice that was made elsewhere is shown by `set`; `allow` says which options there are to choose. */
+export interface Choice<T> {
+  element: HTMLElement;
+  set(value: T): void;
+  allow(possible: (value: T) => boolean): void;
+}
+
+/** A few options side by side: radio buttons. */
 export function choice<T extends string>(
   label: string,
   options: readonly (readonly [T, string])[],
   chosen: (value: T) => void,
-): { element: HTMLElement; set: (value: T) => void } {
+): Choice<T> {
   const name = uniqueId("choice");
   const inputs = new Map<T, HTMLInputElement>();
   const element = el("div", { class: "choice", role: "radiogroup", "aria-label": label });
@@ -21,7 +28,8 @@ export function choice<T extends string>(
     const input = inputs.get(value);
     if (input && !input.checked) input.checked = true;
   };
-  return { element, set };
+  const allow = (possible: (value: T) => boolean) => inputs.forEach((input, value) => (input.disabled = !possible(value)));
+  return { element, set, allow };
 }
 
 /** A list to choose from, with its label before it. */

@@ -88,9 +88,11 @@ export class Dataset {
     const known = this.recent.get(key);
     if (known) return known;
     const out = new Float64Array(this.stacks);
-    const unit = value.endsWith("_space") ? "space" : "objects";
-    this.addRange(value, a, b, out, 1);
-    if (unit === "objects" && this.info.scale !== 1) for (let i = 0; i < out.length; i++) out[i] = out[i]! / this.info.scale;
+    const counter = this.counter(value);
+    counter.addAt(b, out, 1);
+    if (a >= 0) counter.addAt(a, out, -1);
+    const scale = value.endsWith("_objects") ? this.info.scale : 1;
+    if (scale !== 1) for (let i = 0; i < out.length; i++) out[i] = out[i]! / scale;
     if (this.recent.size >= 12) this.recent.delete(this.recent.keys().next().value!);
     this.recent.set(key, out);
     return out;
@@ -106,12 +108,6 @@ export class Dataset {
       total[parent] = total[parent]! + total[node]!;
     }
     return { self, total };
-  }
-
-  private addRange(name: string, a: number, b: number, out: Float64Array, sign: 1 | -1): void {
-    const counter = this.counter(name);
-    counter.addAt(b, out, sign);
-    if (a >= 0) counter.addAt(a, out, sign === 1 ? -1 : 1);
   }
 
   private counter(name: string): Counter {

@@ -5,7 +5,7 @@ import type { App } from "./app";
 import { check, choice, select } from "./controls";
 import type { Kind } from "./document";
 import type { Change } from "./state";
-import type { By } from "./sums";
+import type { By, Value } from "./sums";
 import type { View } from "./views";
 
 type What = "inuse" | "alloc";
@@ -41,7 +41,9 @@ export class Toolbar implements View {
     host.append(what.element, measure.element, by.element, hide.element);
     this.show = [
       () => kind.set(app.dataset.info.kind),
+      () => what.allow((value) => this.has(value, this.measure)),
       () => what.set(this.what),
+      () => measure.allow((value) => this.has(this.what, value)),
       () => measure.set(this.measure),
       () => by.set(state.now.by),
       () => hide.set(state.now.hide),
@@ -50,7 +52,14 @@ export class Toolbar implements View {
   }
 
   update(_change?: Change): void {
+    const { values } = this.app.dataset.info;
+    // A foreign file may hold one value only: what it lacks is not shown as zeros.
+    if (values.length && !values.includes(this.app.state.now.value)) return this.app.state.set({ value: values[0] as Value });
     for (const show of this.show) show();
+  }
+
+  private has(what: What, measure: Measure): boolean {
+    return this.app.dataset.info.values.includes(`${what}_${measure}`);
   }
 
   private get what(): What {

@@ -45,9 +45,10 @@ def _suspect(suspect: Suspect, strings: Strings, excerpts: Excerpts) -> dict[str
         "interval_text": f"95 %: {pace.rate(judgement.rate_low)} to {pace.rate(judgement.rate_high)}",
         "share_text": f"{units.percent(suspect.share, 1.0)} of the growth" if suspect.share else "",
         "growth_text": f"{units.size(judgement.growth, signed=True)}, {units.size(judgement.in_use)} in use at the end",
-        "limit_text": _limit(suspect),
+        "limit_text": words.until_limit(suspect),
         "why": clean(words.why(suspect)),
         "steps": [f"{units.size(step.bytes, signed=True)} at {words.when(step)}" for step in suspect.steps],
+        "step_s": [step.t_s for step in suspect.steps],
         "spark": [round(size) for size in suspect.spark],
         "site": _site(site),
         "place_text": clean(words.site_name(suspect)),
@@ -58,12 +59,6 @@ def _suspect(suspect: Suspect, strings: Strings, excerpts: Excerpts) -> dict[str
         "parts": [_suspect(part, strings, excerpts) for part in suspect.parts[:_PARTS]],
         "places": [] if function is None else [strings.index(function)],
     }
-
-
-def _limit(suspect: Suspect) -> str:
-    if suspect.limit_s is None:
-        return ""
-    return f"at this rate the memory limit is reached in {units.duration(suspect.limit_s)}"
 
 
 def _site(site: Frame | None) -> dict[str, object]:
