@@ -57,7 +57,7 @@ def test_switches_values_and_granularities() -> None:
         (["-base=a", "-diff_base=b"], "exclude each other"),
         (["-normalize"], "needs a --base"),
         (["--heapcheck"], "not known here"),
-        (["-http=:8080"], "no web interface yet"),
+        (["-http=:8080", "-svg"], "no output format"),
     ],
 )
 def test_wrong_flags_name_the_nearest_right_one(words: list[str], message: str) -> None:

@@ -4,6 +4,7 @@
 read(path)        what the file says, no symbol looked up
 symbolized(...)   the same columns, addresses named from the files that stand at the mapped paths now
 load(path)        a `Series`: one snapshot for each moment that the file holds
+series_of(...)    the same of columns that are at hand: one moment
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from heaptide.formats import Foreign, kind_of
 from heaptide.formats import read as read_bytes
 from heaptide.formats.heaps import variance
 from heaptide.formats.recognise import HEAD_BYTES
-from heaptide.model import VALUES, Profile, Series, Snapshot
+from heaptide.model import VALUES, Profile, Series, Snapshot, StackTable
 from heaptide.model.columns import Columns
 from heaptide.model.convert import stack_table
 from heaptide.model.profile import Column, Floats
 from heaptide.symbolize import Symbolizer
 
-__all__ = ["is_foreign", "load", "read", "symbolized"]
+__all__ = ["is_foreign", "load", "read", "series_of", "symbolized"]
 
 _SHORT_NAMES = {"objects": "inuse_objects", "space": "inuse_space"}
 
@@ -100,6 +101,47 @@ def load(path: str | os.PathLike[str], *, program: str | None = None, symbolizer
     )
 
 
+def series_of(columns: Columns, path: str) -> Series:
+    """A series of the one moment that columns are; no symbol is looked up. ``path``: what it is called."""
+    source = _Given(columns)
+    return Series(
+        path,
+        "sampled" if is_sampled(columns) else "exact",
+        (source.snapshot,),
+        source,
+        started_realtime_ns=columns.time_ns,
+        command=[one.file for one in columns.mappings[:1] if one.file],
+    )
+
+
+class _Given:
+    """The `Source` of columns that have their names."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._values = _values(columns, alloc_is_inuse=False)
+        self.snapshot = _snapshot(1, self._values, columns.time_ns, None, 0.0)
+
+    def profile(self, index: int) -> Profile:
+        """The one profile there is."""
+        modules = Modules(self._columns.mappings)
+        stacks = stack_table(self._columns, modules.vaddrs(self._columns), modules.named)
+        return _profile(stacks, self._columns, self._values, self.snapshot)
+
+
+def _profile(stacks: StackTable, columns: Columns, values: dict[str, Column], at: Snapshot) -> Profile:
+    sampled = is_sampled(columns)
+    return Profile(
+        stacks=stacks,
+        values=values,
+        mode="sampled" if sampled else "exact",
+        variance=_variances(values, columns.period) if sampled else {},
+        at=at,
+        is_difference=any(bool((column < 0).any()) for column in values.values()),
+        columns=columns,
+    )
+
+
 def is_sampled(columns: Columns) -> bool:
     """Whether the values are estimates of bytes from samples of bytes."""
     kind = columns.period_type
@@ -114,7 +156,7 @@ class _Foreign:
         self._program = program
         self._symbolizer = symbolizer
         self._profiles: dict[int, Profile] = {}
-        self._values = [_values(moment.columns, foreign) for moment in foreign.moments]
+        self._values = [_values(moment.columns, alloc_is_inuse=foreign.alloc_is_inuse) for moment in foreign.moments]
         last = foreign.moments[-1].offset_s or 0.0
         self.snapshots = tuple(
             _snapshot(number, values, moment.columns.time_ns or modified, moment.offset_s, last)
@@ -133,16 +175,8 @@ class _Foreign:
             self._symbolizer = Symbolizer()
         modules = Modules(bare.mappings, self._program)
         columns = with_names(bare, modules, self._symbolizer)
-        sampled = is_sampled(columns)
-        return Profile(
-            stacks=stack_table(columns, modules.vaddrs(bare), modules.named),
-            values=values,
-            mode="sampled" if sampled else "exact",
-            variance=_variances(values, columns.period) if sampled else {},
-            at=self.snapshots[index],
-            is_difference=any(bool((column < 0).any()) for column in values.values()),
-            columns=columns,
-        )
+        stacks = stack_table(columns, modules.vaddrs(bare), modules.named)
+        return _profile(stacks, columns, values, self.snapshots[index])
 
 
 def _snapshot(
@@ -161,14 +195,14 @@ def _snapshot(
     )
 
 
-def _values(columns: Columns, foreign: Foreign) -> dict[str, Column]:
+def _values(columns: Columns, *, alloc_is_inuse: bool) -> dict[str, Column]:
     """The columns by name; ``objects`` and ``space`` are those in use."""
     values: dict[str, Column] = {}
     for kind, column in zip(columns.sample_types, columns.values, strict=True):
         name = _SHORT_NAMES.get(kind.type, kind.type)
         if VALUES.get(name) in (None, kind.unit) or kind.unit == "count":
             values.setdefault(name, column)
-    if foreign.alloc_is_inuse and "alloc_space" not in values:
+    if alloc_is_inuse and "alloc_space" not in values:
         values |= {name.replace("inuse", "alloc"): values[name] for name in ("inuse_objects", "inuse_space")}
     return values
 

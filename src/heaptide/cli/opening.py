@@ -48,8 +48,13 @@ def open_url(url: str) -> bool:
     return _open(url, url)
 
 
+def has_desktop() -> bool:
+    """Whether there is one that could show something."""
+    return any(os.environ.get(name) for name in _DISPLAYS)
+
+
 def _open(target: str, shown: str) -> bool:
-    if not any(os.environ.get(name) for name in _DISPLAYS):
+    if not has_desktop():
         say(f"--open: no desktop here ({' and '.join(_DISPLAYS)} are not set); open it yourself: {shown}")
         return False
     command = _opener()

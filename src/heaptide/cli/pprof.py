@@ -52,6 +52,11 @@ def _answer(request: Request) -> None:
 
         out(pprof_code.symbols(request))
         return
+    if request.settings.get("http"):
+        from heaptide.cli import pprof_http
+
+        pprof_http.serve(request)
+        return
     source = pprof_inputs.gather(request)
     _deliver(request, pprof_outputs.render(request, source))
     inputs.finish(source.read)

@@ -79,6 +79,7 @@ SWITCHES = {
     "intel_syntax": "Machine code in Intel's syntax.",
     "trim": "Honour nodecount and the fractions. (default; =false to keep all)",
     "no_strip_temp": "Keep template arguments.",
+    "no_browser": "With --http: print the address and open nothing.",
     "debug-syms-by-id": "Accepted; always so.",
     "help": "Print this.",
 }
@@ -106,6 +107,7 @@ SETTINGS = {
     "divide_by": ("F", "Divide every value by this."),
     "scale": ("F", "Multiply every value by this."),
     "output": ("FILE", "Write there. (default: standard output)"),
+    "http": ("[HOST]:[PORT]", "Serve it as a web page, and open a browser on it."),
     "symbolize": ("HOW", "none, local, fastlocal, force, demangle=full|templates|none."),
     "source_path": ("DIRS", "Where to look for source files."),
     "trim_path": ("DIRS", "What to take off the front of their names."),
@@ -121,8 +123,6 @@ NEVER = {
     "maxdegree": "edges are trimmed by --edgefraction",
     "heapcheck": "read the checker's .heap file without it",
     "interactive": "there is no shell; name an output",
-    "http": "there is no web interface yet; --web shows the graph in a browser",
-    "no_browser": "it belongs to --http, which is not known",
     "seconds": "profiles are read from files",
     "timeout": "profiles are read from files",
     "thread": "jemalloc's threads are summed",
@@ -266,6 +266,8 @@ def _only_one_of_each(request: Request) -> None:
         request.output = "text"
     if request.output == "text" and request.on("stacks"):
         request.output = "traces"
+    if request.settings.get("http") and any(name in _EXCLUSIVE["output format"] for name in request.named):
+        raise UsageError("--http goes with no output format")
     if request.lists.get("base") and request.lists.get("diff_base"):
         raise UsageError("--base and --diff_base exclude each other")
     if request.on("normalize") and not (request.lists.get("base") or request.lists.get("diff_base")):
@@ -296,6 +298,7 @@ def help_text(name: str) -> str:
         "Examples:",
         f"  {name} --text ./server /tmp/profile.0001.heap",
         f"  {name} --ps --lines --base /tmp/profile.0001.heap ./server /tmp/profile.0009.heap > a.ps",
+        f"  {name} -http=: server.4711.tide",
         f"  {name} -top -cum -nodecount=20 -focus=handle server.4711.tide",
     ]
     return "\n".join(lines) + "\n"
