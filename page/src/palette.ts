@@ -22,15 +22,15 @@ export const PARTS: Readonly<Record<string, Tone>> = {
 export const SITES: readonly Tone[] = [
   { light: "#0072b2", dark: "#3d9bdc" },
   { light: "#e69f00", dark: "#e69f00" },
-  { light: "#009e73", dark: "#2bb58b" },
-  { light: "#cc79a7", dark: "#d88fb8" },
-  { light: "#56b4e9", dark: "#8ccbf2" },
+  { light: "#009e73", dark: "#1f9e78" },
+  { light: "#d58cb5", dark: "#dc9cc0" },
+  { light: "#8fd0f5", dark: "#8ccbf2" },
   { light: "#d55e00", dark: "#ef7d2e" },
   { light: "#f0e442", dark: "#e8dc4a" },
   { light: "#882255", dark: "#b8507f" },
 ];
 
-export const REST: Tone = { light: "#b9bfc7", dark: "#59616c" };
+export const REST: Tone = { light: "#c9b79c", dark: "#6f6048" };
 
 export const MODULES: readonly Tone[] = [
   { light: "#f2b679", dark: "#8a5a1e" },

@@ -12,7 +12,15 @@ from heaptide.render import palette
 from heaptide.render.palette import Tone
 from tools.palette import TYPESCRIPT, typescript
 
-BOXES = (*palette.MODULES, palette.RUNTIME, palette.WHOLE, palette.GROWTH, palette.SHRINKAGE, palette.NO_CHANGE)
+BOXES = (
+    *palette.MODULES,
+    palette.RUNTIME,
+    palette.WHOLE,
+    palette.GROWTH,
+    palette.SHRINKAGE,
+    palette.NO_CHANGE,
+    palette.REST,
+)
 
 
 def luminance(colour: str) -> float:
@@ -51,6 +59,11 @@ def test_text_is_legible(ink: Tone) -> None:
 def test_stacked_neighbours_are_told_apart_without_hue() -> None:
     for one, other in pairwise(palette.PARTS.values()):
         assert contrast(one.light, other.light) > 1.1 and contrast(one.dark, other.dark) > 1.1
+
+
+def test_no_light_colour_has_two_dark_ones() -> None:
+    tones = {*palette.PARTS.values(), *palette.SITES, *palette.MODULES, palette.REST, palette.LINE, palette.INK}
+    assert len({tone.light for tone in tones}) == len(tones)
 
 
 def test_mixing_goes_from_one_to_the_other() -> None:

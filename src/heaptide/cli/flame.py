@@ -85,11 +85,12 @@ def command(
     from heaptide.analysis.flame import flame
     from heaptide.analysis.site import no_frame, not_users
     from heaptide.cli import inputs
+    from heaptide.cli.showing import Showing
     from heaptide.render import flame as render
-    from heaptide.render import headings
 
     inputs.born_needs(value, born)
     chosen = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
+    showing = Showing(chosen, value, mapped)
     profile, whole = Choice(focus, ignore, hide, show).apply(chosen, value)
     graph = flame(
         profile,
@@ -101,9 +102,8 @@ def command(
         whole=whole,
     )
     if not graph.boxes:
-        raise inputs.why_empty(chosen, value, mapped=mapped)
-    heading = headings.heading(chosen.series, value, chosen.at, chosen.base, mapped=mapped, remark=chosen.remark)
-    opening.write(output, render.svg(graph, heading, width=width, upwards=upwards).encode())
+        raise showing.why_empty()
+    opening.write(output, render.svg(graph, showing.heading(), width=width, upwards=upwards).encode())
     if open_it:
         opening.open_file(output)
     inputs.finish(chosen.read)

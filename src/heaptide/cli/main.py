@@ -26,6 +26,7 @@ COMMANDS = {
     "list": "Show functions' source with what each line holds.",
     "graph": "Draw the call graph.",
     "flame": "Draw the flame graph.",
+    "timeline": "Draw memory over time.",
     "report": "Write one page with everything, to look at and to send.",
     "ledger": "Show where the resident memory is.",
     "serve": "Show captures in a browser, and follow those that still grow.",

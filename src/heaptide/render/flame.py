@@ -266,7 +266,7 @@ def _foot(flame: Flame, colours: _Colours, canvas: _Canvas) -> tuple[list[str], 
     x, y = float(_MARGIN), canvas.bottom + 10
     parts = []
     for colour, words in colours.legend:
-        width = 18 + 6.6 * _letters(words) + 20
+        width = 18 + 7.0 * _letters(words) + 22
         if x > _MARGIN and x + width > canvas.width - _MARGIN:
             x, y = float(_MARGIN), y + _LINE
         shown = _cut(words, 60) if _letters(words) > 60 else words

@@ -38,15 +38,15 @@ PARTS: Mapping[Name, Tone] = {
 SITES = (
     Tone("#0072b2", "#3d9bdc"),
     Tone("#e69f00", "#e69f00"),
-    Tone("#009e73", "#2bb58b"),
-    Tone("#cc79a7", "#d88fb8"),
-    Tone("#56b4e9", "#8ccbf2"),
+    Tone("#009e73", "#1f9e78"),
+    Tone("#d58cb5", "#dc9cc0"),
+    Tone("#8fd0f5", "#8ccbf2"),
     Tone("#d55e00", "#ef7d2e"),
     Tone("#f0e442", "#e8dc4a"),
     Tone("#882255", "#b8507f"),
 )
 """Sites over time, the largest first."""
-REST = Tone("#b9bfc7", "#59616c")
+REST = Tone("#c9b79c", "#6f6048")
 """Everything else, beside `SITES`."""
 
 MODULES = (

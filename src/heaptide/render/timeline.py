@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A recording over time as a picture, drawn by matplotlib: layers of memory, the lines above them, the verdict.
+
+matplotlib is an extra (``heaptide[pictures]``). The SVG follows the viewer's choice of light or dark; other formats are
+light.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from heaptide._errors import NothingToShow
+from heaptide.analysis.over_time import Curve, Layer, OverTime
+from heaptide.render import names, palette, units
+from heaptide.render.axes import size_label, size_ticks, time_ticks
+from heaptide.render.growth import headline
+from heaptide.render.harmless import harmless, shortened
+from heaptide.render.ledger import WORDS
+from heaptide.render.markup import marked_up
+from heaptide.render.palette import Tone
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = ("svg", "png", "pdf")
+
+_WIDTH, _HEIGHT, _DPI = 1200, 560, 100
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 310, 92, 56
+"""Pixels beside the plot: the sizes, the legend, the heading, the times."""
+_ENTRY = 22
+_LEAST_LAYER = 0.004
+"""Of the picture's height: layers that are never higher are put together."""
+_STEP_ROOM = 0.11
+"""Of the plot's width: labels of steps that would stand closer are left out."""
+_LONGEST_LINE = 130
+_LONGEST_NAME = 30
+_RC: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"],
+    "font.size": 9.5,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "heaptide",
+    "text.parse_math": False,
+    "path.simplify": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+_TONES = (*palette.PARTS.values(), *palette.SITES, palette.REST)
+_FRAME = (palette.INK, palette.FAINT, palette.PAPER, palette.LINE, palette.ALARM)
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """A layer as it is drawn."""
+
+    words: str
+    colour: str
+    heights: Any
+    """Bytes, float64, one for each moment."""
+
+
+def picture(found: OverTime, form: str) -> bytes:
+    """The picture, in one of `FORMATS`. The same recording gives the same bytes.
+
+    Raises:
+        NothingToShow: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise NothingToShow(
+            "drawing a timeline needs matplotlib, which is not installed", hint="pip install 'heaptide[pictures]'"
+        ) from None
+    with matplotlib.rc_context(_RC), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # letters that the font lacks: a box stands for each
+        figure = Figure(figsize=(_WIDTH / _DPI, _HEIGHT / _DPI), dpi=_DPI, facecolor=palette.PAPER.light)
+        _draw(figure, found)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=form, facecolor=palette.PAPER.light, metadata=_no_metadata(form))
+    return _svg(drawn.getvalue().decode(), found) if form == "svg" else drawn.getvalue()
+
+
+def _no_metadata(form: str) -> dict[str, Any]:
+    """Nothing that differs from one day, or one version, to the next."""
+    keys = {
+        "svg": ("Date", "Creator", "Format", "Type"),
+        "png": ("Software",),
+        "pdf": ("CreationDate", "Creator", "Producer"),
+    }
+    return dict.fromkeys(keys[form])
+
+
+def _draw(figure: Figure, found: OverTime) -> None:
+    axes = figure.add_axes(
+        (
+            _LEFT / _WIDTH,
+            _BOTTOM / _HEIGHT,
+            1 - (_LEFT + _RIGHT) / _WIDTH,
+            1 - (_TOP + _BOTTOM) / _HEIGHT,
+        )
+    )
+    bands = _bands(found)
+    if bands:
+        axes.stackplot(
+            found.t_s,
+            [band.heights for band in bands],
+            colors=[band.colour for band in bands],
+            linewidth=0.4,
+            edgecolor=palette.PAPER.light,
+        )
+    for curve, width, dashes in _lines(found):
+        axes.plot(curve.t_s, curve.bytes, color=palette.INK.light, linewidth=width, linestyle=dashes)
+    _scale(axes, found, bands)
+    _marks(axes, found)
+    _heading(figure, found)
+    _legend(figure, found, bands)
+
+
+def _bands(found: OverTime) -> list[_Band]:
+    """The layers that can be seen, the lowest first, and last all others together."""
+    if not found.layers:
+        return []
+    highest = float(np.sum([layer.bytes for layer in found.layers], axis=0).max(initial=1.0))
+    bands, rest = [], np.zeros(len(found.t_s))
+    for number, layer in enumerate(found.layers):
+        if (layer.part is None and layer.place is None) or layer.bytes.max(initial=0.0) < _LEAST_LAYER * highest:
+            rest += layer.bytes
+        else:
+            bands.append(_Band(_words(layer), _colour(layer, number), layer.bytes))
+    return [*bands, _Band("everything else", palette.REST.light, rest)] if rest.any() else bands
+
+
+def _words(layer: Layer) -> str:
+    if layer.part is not None:
+        return WORDS[layer.part]
+    assert layer.place is not None
+    return harmless(layer.place.function) if layer.place.function else names.place_name(layer.place)
+
+
+def _colour(layer: Layer, number: int) -> str:
+    tone = palette.PARTS[layer.part] if layer.part is not None else palette.SITES[number % len(palette.SITES)]
+    return tone.light
+
+
+def _lines(found: OverTime) -> list[tuple[Curve, float, Any]]:
+    """Resident memory drawn through, in use dashed. Over sites only the second: the first is another scale."""
+    in_use = (found.in_use, 1.3, "--")
+    return [in_use] if found.resident is None or _of_sites(found) else [(found.resident, 1.5, "-"), in_use]
+
+
+def _of_sites(found: OverTime) -> bool:
+    return bool(found.layers) and found.layers[0].part is None
+
+
+def _started(found: OverTime) -> datetime:
+    return datetime.fromtimestamp(found.series.started_realtime_ns / 1e9).astimezone()
+
+
+# ---- Axes -------------------------------------------------------------------------------------------------------
+
+
+def _scale(axes: Axes, found: OverTime, bands: Sequence[_Band]) -> None:
+    curves = [curve.bytes for curve, _, _ in _lines(found)]
+    stacked = [np.sum([band.heights for band in bands], axis=0)] if bands else []
+    highest = max((float(values.max(initial=0.0)) for values in (*curves, *stacked)), default=0.0)
+    ticks = size_ticks(highest)
+    axes.set_ylim(0, max(ticks[-1], highest * 1.02))
+    axes.set_yticks(ticks, [size_label(tick) for tick in ticks])
+    times = np.concatenate([found.in_use.t_s, found.t_s])
+    first, last = float(times.min()), float(times.max())
+    axes.set_xlim(first, max(last, first + 1e-3))
+    moments = time_ticks(_started(found), first, last)
+    axes.set_xticks([offset for offset, _ in moments], [words for _, words in moments])
+    axes.grid(axis="y", color=palette.LINE.light, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=4, color=palette.LINE.light, labelcolor=palette.FAINT.light)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(palette.LINE.light)
+
+
+def _marks(axes: Axes, found: OverTime) -> None:
+    """Steps and the beginning of the shutdown, as lines from top to bottom with a word above."""
+    first, last = axes.get_xlim()
+    nearest = -np.inf
+    for step in found.steps:
+        axes.axvline(step.t_s, color=palette.ALARM.light, linewidth=1, linestyle=(0, (4, 2)))
+        if step.t_s - nearest >= _STEP_ROOM * (last - first):
+            _above(axes, step.t_s, f"step {units.size(step.bytes, signed=True)}", palette.ALARM)
+            nearest = step.t_s
+    if found.shutdown_s is not None:
+        axes.axvline(found.shutdown_s, color=palette.FAINT.light, linewidth=1, linestyle=":")
+        if found.shutdown_s - nearest >= _STEP_ROOM * (last - first):
+            _above(axes, found.shutdown_s, "shutdown", palette.FAINT)
+
+
+def _above(axes: Axes, t_s: float, words: str, tone: Tone) -> None:
+    first, last = axes.get_xlim()
+    late = t_s > last - _STEP_ROOM * (last - first)
+    side = "right" if late else "left" if t_s < first + _STEP_ROOM * (last - first) / 2 else "center"
+    axes.annotate(
+        words,
+        (t_s, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha=side,
+        color=tone.light,
+        fontsize=8.5,
+    )
+
+
+# ---- Words ------------------------------------------------------------------------------------------------------
+
+
+def _texts(found: OverTime) -> list[str]:
+    """The heading: which recording and what is drawn, the verdict, when it was."""
+    what = "in use by site" if _of_sites(found) else "resident memory" if found.layers else "memory"
+    started = _started(found)
+    when = f"from {started:%Y-%m-%d %H:%M:%S %Z}, {units.duration(found.series.duration_s)}, {found.series.mode}"
+    if found.series.live:
+        when += ", the recording goes on"
+    return [f"{names.base_name(found.series.path)}: {what} over time", harmless(headline(found.growth)), when]
+
+
+def _heading(figure: Figure, found: OverTime) -> None:
+    title, verdict, when = (shortened(line, _LONGEST_LINE) for line in _texts(found))
+    verdict_tone = palette.ALARM if found.growth.acting else palette.INK
+    for words, y, size, weight, tone in (
+        (title, 24, 12.0, "bold", palette.INK),
+        (verdict, 45, 10.5, "normal", verdict_tone),
+        (when, 63, 9.0, "normal", palette.FAINT),
+    ):
+        figure.text(16 / _WIDTH, 1 - y / _HEIGHT, words, fontsize=size, fontweight=weight, color=tone.light)
+
+
+def _legend(figure: Figure, found: OverTime, bands: Sequence[_Band]) -> None:
+    """Right of the plot, in the order in which things stand there, with what each was at the last moment."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Rectangle
+
+    area = figure.add_axes((1 - (_RIGHT - 20) / _WIDTH, 0, (_RIGHT - 20) / _WIDTH, 1))
+    area.set_axis_off()
+    area.set_xlim(0, _RIGHT - 20)
+    area.set_ylim(_HEIGHT, 0)
+    at = _legend_moment(found)
+    y = float(_TOP)
+    area.text(_RIGHT - 36, y - 14, f"at {units.offset(at)}", ha="right", color=palette.FAINT.light, fontsize=8.5)
+    for curve, width, dashes in _lines(found):
+        area.add_line(Line2D([0, 16], [y, y], color=palette.INK.light, linewidth=width, linestyle=dashes))
+        words = "in use, counted" if curve is found.in_use else "resident"
+        _entry(area, y, words, _value_at(curve.t_s, curve.bytes, at))
+        y += _ENTRY
+    for band in reversed(bands):
+        area.add_patch(Rectangle((2, y - 6), 12, 12, facecolor=band.colour, linewidth=0))
+        _entry(area, y, band.words, _value_at(found.t_s, band.heights, at))
+        y += _ENTRY
+    if not found.layers:
+        area.text(
+            0,
+            y,
+            "No reading of the process's pages:\nthe parts of its memory are not known.",
+            va="top",
+            color=palette.FAINT.light,
+            fontsize=8.5,
+        )
+
+
+def _entry(area: Axes, y: float, words: str, value: float) -> None:
+    name = words if len(words) <= _LONGEST_NAME else words[: _LONGEST_NAME - 1] + "…"
+    area.text(22, y, name, va="center", color=palette.INK.light)
+    area.text(_RIGHT - 36, y, units.size(value), va="center", ha="right", color=palette.INK.light)
+
+
+def _legend_moment(found: OverTime) -> float:
+    """The last moment before an ordinary shutdown frees everything, if it is in the picture; else the last."""
+    last = float(found.in_use.t_s[-1])
+    return min(found.series.moment("end").offset_s, last)
+
+
+def _value_at(t_s: Any, values: Any, at: float) -> float:
+    """What was last read up to a moment."""
+    return float(values[max(int(np.searchsorted(t_s, at, side="right")) - 1, 0)])
+
+
+# ---- SVG --------------------------------------------------------------------------------------------------------
+
+
+def _svg(drawn: str, found: OverTime) -> bytes:
+    """matplotlib's SVG with what it is in words, and with rules for dark surroundings. It names no other file: the
+    document type, which would, is left out."""
+    begin = drawn.index("<svg ")
+    tag, rest = drawn[begin:].split(">", 1)
+    tag = re.sub(r'(width|height)="[\d.]+pt"', "", tag)
+    title, verdict, when = map(marked_up, _texts(found))
+    head = (
+        f'{tag} width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-labelledby="title desc">'
+        f'<title id="title">{title}</title><desc id="desc">{verdict}. {when}. {marked_up(_values(found))}</desc>'
+        f"<style>@media (prefers-color-scheme:dark){{{_dark()}}}</style>"
+    )
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{head}{rest}'.encode()
+
+
+def _values(found: OverTime) -> str:
+    """What stands in the legend, as a sentence."""
+    at = _legend_moment(found)
+    lines = [
+        f"{'in use' if curve is found.in_use else 'resident'} {units.size(_value_at(curve.t_s, curve.bytes, at))}"
+        for curve, _, _ in _lines(found)
+    ]
+    parts = [f"{band.words} {units.size(_value_at(found.t_s, band.heights, at))}" for band in reversed(_bands(found))]
+    return f"At {units.offset(at)}: {', '.join(lines + parts)}."
+
+
+def _dark() -> str:
+    """matplotlib writes colours into each element's style; a rule for each colour that looks for it there."""
+    rules = []
+    for tone in dict.fromkeys((*_FRAME, *_TONES)):
+        for what in ("fill", "stroke"):
+            rules.append(f'[style*="{what}: {tone.light}"]{{{what}:{tone.dark}!important}}')
+    return "".join(rules)
