@@ -30,6 +30,7 @@ COMMANDS = {
     "report": "Write one page with everything, to look at and to send.",
     "ledger": "Show where the resident memory is.",
     "serve": "Show captures in a browser, and follow those that still grow.",
+    "live": "Follow a running program in the terminal: what grows, where.",
     "convert": "Write a capture or another tool's profile in another format.",
     "pprof": "Answer as the pprof tools do, by their old and new flags.",
     "doctor": "Say what would stop a good profile, and how to mend it.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from heaptide.render.units import size
+from heaptide.render.units import size, size_range
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -16,6 +16,14 @@ def rate(per_second: float, *, signed: bool = False) -> str:
     if hourly and abs(hourly) < 1024:
         return f"{size(hourly * 24, signed=signed)}/day"
     return f"{size(hourly, signed=signed)}/h"
+
+
+def rate_range(low: float, high: float) -> str:
+    """A rate's interval: ``12.9..14.1 GiB/h``; per day where both ends are under a KiB an hour."""
+    hourly = low * 3600, high * 3600
+    if any(hourly) and max(abs(bound) for bound in hourly) < 1024:
+        return f"{size_range(hourly[0] * 24, hourly[1] * 24)}/day"
+    return f"{size_range(*hourly)}/h"
 
 
 def sureness(probability: float) -> str:

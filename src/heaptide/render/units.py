@@ -34,6 +34,20 @@ def size(value: float, *, signed: bool = False) -> str:
     return f"{sign}{text} {_BINARY[step]}"
 
 
+def size_range(low: float, high: float) -> str:
+    """Bytes from one bound to another, both in the larger one's unit: ``12.9..14.1 GiB``."""
+    largest, step = max(abs(low), abs(high)), 0
+    while largest >= 1023.5 and step < len(_BINARY) - 1:
+        largest, step = largest / 1024, step + 1
+    bounds = [f"{low:.0f}", f"{high:.0f}"] if step == 0 else [_in_range(bound / 1024**step) for bound in (low, high)]
+    return f"{'..'.join(bounds)} {_BINARY[step]}"
+
+
+def _in_range(value: float) -> str:
+    text = _three_digits(abs(value))
+    return f"-{text}" if value < 0 and text != "0.00" else text
+
+
 def count(value: float, *, signed: bool = False) -> str:
     """A number of things: ``400,012``; estimates are rounded to whole ones."""
     return f"{round(value):+,}" if signed and round(value) else f"{round(value):,}"
