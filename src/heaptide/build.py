@@ -11,7 +11,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -58,6 +58,15 @@ class Names(Protocol):
 
     def resolve(self, module: Module, vaddrs: Sequence[int]) -> list[tuple[SourceFrame, ...]]:
         """For each vaddr of a module its frames, innermost inlined call first, never empty."""
+        ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A `Names` that wants to know beforehand how much there is to name, to tell how far it is."""
+
+    def expect(self, addresses: int) -> None:
+        """So many will be asked for next."""
         ...
 
 
@@ -157,6 +166,18 @@ def _bytes_once(path: str) -> tuple[bytes, bool, bool]:
             return data, locked, os.fstat(descriptor).st_nlink == 0 and os.path.exists(path)
         except OSError as error:
             raise InputError(path, None, f"cannot be read: {error.strerror}") from None
+
+
+def being_written(path: str) -> bool:
+    """Whether the writer of a capture lives. False where that cannot be told."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode) and _is_locked(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_locked(descriptor: int) -> bool:
@@ -387,6 +408,8 @@ class _NamedStacks:
         for place in sorted(places):
             if place not in self._frames:
                 by_module.setdefault(place.module, []).append(place)
+        if isinstance(self._symbolizer, Foreseeing):
+            self._symbolizer.expect(sum(map(len, by_module.values())))
         for group in by_module.values():
             for place, frames in zip(group, self._resolve(group), strict=True):
                 self._frames[place] = tuple(self._builder.frame(frame) for frame in frames)

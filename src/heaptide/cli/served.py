@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _STEP = 500
 """So many addresses are named between two reports of progress."""
+_BEGIN, _NAMED = 0.1, 0.8
+"""Progress when names begin to be looked up, and when all are known; the rest is the server's."""
 _PICTURES = {"svg": "Call graph, SVG", "pdf": "Call graph, PDF"}
 _LABELS = {
     "pprof": "pprof (profile.proto)",
@@ -36,17 +38,27 @@ class TellingSymbolizer(Symbolizer):
     def __init__(self, search: Sequence[str]) -> None:
         super().__init__(search=tuple(Path(directory) for directory in search))
         self.tell: Tell | None = None
-        self._named = 0
+        self._done = 0
+        self._expected = 0
+
+    def expect(self, addresses: int) -> None:
+        """See `build.Foreseeing`."""
+        self._done, self._expected = 0, addresses
 
     def resolve(self, module: Module, vaddrs: Sequence[int]) -> list[tuple[SourceFrame, ...]]:
         """As `Symbolizer.resolve`, some at a time."""
         found: list[tuple[SourceFrame, ...]] = []
         for start in range(0, len(vaddrs), _STEP):
-            if self.tell is not None:
-                where = f"{start:,} of {len(vaddrs):,} addresses" if start else "reading its symbols"
-                self.tell(start / len(vaddrs), f"naming {module.name}: {where}")
-            found += super().resolve(module, vaddrs[start : start + _STEP])
+            self._say(f"naming {len(vaddrs):,} addresses of {module.name}")
+            some = vaddrs[start : start + _STEP]
+            found += super().resolve(module, some)
+            self._done += len(some)
         return found
+
+    def _say(self, what: str) -> None:
+        if self.tell is not None:
+            part = min(self._done / self._expected, 1.0) if self._expected else 0.0
+            self.tell(_BEGIN + part * (_NAMED - _BEGIN), what)
 
 
 class Files:
@@ -64,12 +76,14 @@ class Files:
         ]
 
     def stamp(self, path: str) -> Hashable | None:
-        """Which file it is, its size and when it was written."""
+        """Which file it is, its size, when it was written, and whether its writer lives."""
+        from heaptide.build import being_written
+
         try:
             found = os.stat(path)
         except OSError:
             return None
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, being_written(path)
 
     def open(self, path: str, tell: Tell) -> Series:
         """See `web.opener.Opener`."""
