@@ -174,7 +174,7 @@ _Static_assert(sizeof(struct ht_rec_packed) == 104, "layout");
 
 // MEMORY: the process's figures, each with its own time. After the struct: count x struct ht_rec_figure.
 // Which file a figure is from is in its key's hundreds: statm 1xx, status 2xx, cgroup 3xx, smaps_rollup 4xx;
-// 5xx the recorder works out. Bytes unless said.
+// 5xx the recorder works out; meminfo 6xx. Bytes unless said.
 enum ht_figure_key {
     HT_FIG_STATM_SIZE = 101,
     HT_FIG_STATM_RESIDENT = 102,
@@ -226,6 +226,9 @@ enum ht_figure_key {
     HT_FIG_ABSENT_ERROR = 525,
     HT_FIG_HELD_ERROR = 526,   // of all that the allocator takes for blocks and that is resident
     HT_FIG_PART_READ_NS = 599, // CPU time that all this took the recorder
+
+    HT_FIG_MACHINE_TOTAL = 601,
+    HT_FIG_MACHINE_AVAILABLE = 602, // without swapping, as the kernel estimates it
 };
 struct ht_rec_memory {
     uint32_t snapshot; // the number of the snapshot it was read beside

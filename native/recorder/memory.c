@@ -61,6 +61,12 @@ static const struct line_key ROLLUP_LINES[] = {
     {NULL, 0, 0},
 };
 
+static const struct line_key MACHINE_LINES[] = {
+    {"MemTotal:", HT_FIG_MACHINE_TOTAL, 1024},
+    {"MemAvailable:", HT_FIG_MACHINE_AVAILABLE, 1024},
+    {NULL, 0, 0},
+};
+
 static void put_lines(struct buf *ret, char *text, const struct line_key *keys, uint64_t at) {
     char *save = NULL;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
@@ -74,6 +80,12 @@ static void put_status(struct buf *ret, const struct process *process) {
     char text[4096];
     if (read_small(process->dir, "status", text, sizeof text) > 0)
         put_lines(ret, text, STATUS_LINES, moment_now().boottime_ns);
+}
+
+static void put_machine(struct buf *ret) {
+    char text[8192];
+    if (read_small(AT_FDCWD, "/proc/meminfo", text, sizeof text) > 0)
+        put_lines(ret, text, MACHINE_LINES, moment_now().boottime_ns);
 }
 
 // How many pages are resident; 0 when that cannot be known.
@@ -206,6 +218,7 @@ void memory_read(struct memory_source *source, const struct process *process, ui
                   (reason == MEMORY_ROUTINE && is_rollup_short(source, pages, moment_now().boottime_ns));
     if (wanted && process->rollup_fd >= 0 && !source->rollup_gone) put_rollup(source, ret, process);
     put_group(source, ret);
+    put_machine(ret);
 }
 
 void memory_finish(struct buf *payload) {

@@ -40,6 +40,17 @@ def test_rollup_of_a_small_process_is_read(recorder: Path, fake: Path, tmp_path:
     assert figures["start"] >= {"statm", "vm", "rollup"} and not figures["exit"] & {"statm", "vm", "rollup"}
 
 
+def test_the_machines_memory_is_read(recorder: Path, fake: Path, tmp_path: Path) -> None:
+    with Server(recorder, tmp_path, "--output=x.tide") as server:
+        assert server.start(fake, "ms=100").wait() == 7
+        server.finish()
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    total = next(1024 * int(words[1]) for words in lines if words[0] == "MemTotal:")
+    records = [record for record in load(tmp_path / "x.tide").records if isinstance(record, MemoryRecord)]
+    told = [{FIGURES[figure.key]: figure.value for figure in record.figures} for record in records]
+    assert told and all(figures["machine_total"] == total > figures["machine_available"] > 0 for figures in told)
+
+
 def test_rollup_of_a_large_process_is_read_when_asked_for(recorder: Path, fake: Path, tmp_path: Path) -> None:
     """256 MiB of small pages: a walk of over a millisecond."""
     capture = tmp_path / "x.tide"

@@ -121,6 +121,8 @@ FIGURES: Final = {
     525: "absent_error",
     526: "held_error",
     599: "part_read_ns",
+    601: "machine_total",
+    602: "machine_available",
 }
 """enum ht_figure_key -> the name under which `Snapshot.memory` shows it."""
 FIGURES_BY_STACK: Final = frozenset({502, 524})

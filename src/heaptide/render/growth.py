@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from heaptide.analysis.growth import ACTING, Growth, Step, Suspect
+from heaptide.analysis.growth.limits import Limit
 from heaptide.analysis.ledger import Ledger
 from heaptide.model import Frame
 from heaptide.render import json, names, pace, units
@@ -118,7 +119,7 @@ def _suspect_lines(growth: Growth, suspect: Suspect, sources: Sources, colour: b
     lines += [f"{_INDENT}step of {units.size(step.bytes)} at {when(step)}" for step in suspect.steps]
     lines.append(f"{_INDENT}why: {why(suspect)}")
     if suspect.limit_s is not None:
-        lines.append(f"{_INDENT}at this rate the memory limit is reached in {units.duration(suspect.limit_s)}")
+        lines.append(_INDENT + until_limit(suspect))
     lines.append(f"{_INDENT}{telling_stack(suspect)}")
     lines += [f"{_INDENT}of it {pace.rate(part.judgement.rate)} at {site_name(part)}" for part in suspect.parts]
     return lines
@@ -138,6 +139,18 @@ def why(suspect: Suspect) -> str:
         parts = ", ".join(units.percent(part, 1.0) for part in suspect.ages)
         words.append(f"what it holds was allocated in the four quarters of the run: {parts}")
     return "; ".join(words)
+
+
+def until_limit(suspect: Suspect) -> str:
+    """How long until memory runs out at a suspect's rate, and whose; nothing where no limit is known."""
+    limit = suspect.limit
+    if limit is None or suspect.limit_s is None:
+        return ""
+    size = f"({units.size(limit.bytes)}, {units.size(limit.room)} of it free)"
+    when = units.duration(suspect.limit_s)
+    if limit.whose == "cgroup":
+        return f"at this rate the control group's limit {size} is reached in {when}"
+    return f"at this rate the machine's memory {size} is used up in {when}"
 
 
 def telling_stack(suspect: Suspect) -> str:
@@ -182,12 +195,17 @@ def document(growth: Growth, ledger: Ledger | None = None) -> str:
             "snapshots": growth.snapshots,
             "verdict": growth.verdict,
             "detectable_bytes_per_hour": None if detectable is None else detectable * _HOUR,
-            "limit_bytes": growth.limit_bytes,
+            "limit": None if growth.limit is None else _limit(growth.limit),
+            "limit_bytes": None if growth.limit is None else growth.limit.bytes,
             "suspects": [_suspect(growth, suspect) for suspect in growth.suspects],
             "ledger": None if ledger is None else ledgers.body(ledger),
         }
         | ({"reason": growth.reason} if growth.reason else {})
     )
+
+
+def _limit(limit: Limit) -> dict[str, object]:
+    return {"whose": limit.whose, "bytes": limit.bytes, "used_bytes": limit.used}
 
 
 def _iso(nanoseconds: int) -> str:
@@ -212,6 +230,7 @@ def _suspect(growth: Growth, suspect: Suspect) -> dict[str, object]:
         "detectable_bytes_per_hour": judgement.detectable * _HOUR,
         "share": suspect.share,
         "seconds_to_limit": suspect.limit_s,
+        "limit": None if suspect.limit is None else suspect.limit.whose,
         "bound_bytes": judgement.bound,
         "why": judgement.why,
         "suppressed": suspect.suppressed,

@@ -81,7 +81,7 @@ def _growth(every: Sequence[Series], found: Sequence[_Found], suspects: Sequence
         verdict=_overall(suspects) if judged else "too-short",
         detectable=max(detectable, default=0.0) if judged else None,
         suspects=_ranked(suspects, limits),
-        limit_bytes=min((limit.bytes for limit in limits if limit is not None), default=None),
+        limit=min((limit for limit in limits if limit is not None), key=lambda limit: limit.room, default=None),
         asleep_s=longest.stretch.asleep,
         reason="" if judged else longest.reason,
     )
@@ -104,14 +104,14 @@ def _ranked(suspects: Sequence[Suspect], limits: Sequence[Limit | None]) -> tupl
     weights = [max(_weight(suspect), 0.0) if _acts(suspect) else 0.0 for suspect in ordered]
     total = sum(weights)
     return tuple(
-        replace(
-            suspect,
-            rank=rank,
-            share=weight / total if total > 0 else 0.0,
-            limit_s=seconds_to(limits[suspect.process], suspect.judgement.rate) if _acts(suspect) else None,
-        )
+        replace(_limited(suspect, limits[suspect.process]), rank=rank, share=weight / total if total > 0 else 0.0)
         for rank, (suspect, weight) in enumerate(zip(ordered, weights, strict=True), start=1)
     )
+
+
+def _limited(suspect: Suspect, limit: Limit | None) -> Suspect:
+    seconds = seconds_to(limit, suspect.judgement.rate) if _acts(suspect) else None
+    return suspect if seconds is None else replace(suspect, limit=limit, limit_s=seconds)
 
 
 def _weight(suspect: Suspect) -> float:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from heaptide.analysis.growth.limits import Limit
 from heaptide.model import Frame
 
 Verdict = Literal["leak", "growing", "filling", "cyclic", "steady", "unsure"]
@@ -87,7 +88,9 @@ class Suspect:
     """So many frames of `stack`, from the site on, tell it from the stacks of every other judged site. 0 where it does
     not act."""
     limit_s: float | None = None
-    """Seconds until the process's limit at this rate; None where it does not act."""
+    """Seconds until the process's limit at this rate; None where it does not act, or no limit is known."""
+    limit: Limit | None = None
+    """The limit that is meant."""
     suppressed: str | None = None
     """The rule of the suppression file that names it."""
     parts: tuple[Suspect, ...] = ()
@@ -110,8 +113,9 @@ class Growth:
     """Bytes per second: a leak of this rate at any judged site would have shown. None when too short."""
     suspects: tuple[Suspect, ...]
     """Acting ones first, by the lower bound of their rate, descending; then by growth."""
-    limit_bytes: int | None = None
-    """The memory limit of the process's cgroup, where it has one."""
+    limit: Limit | None = None
+    """What bounds the memory of the process: its control group's limit or the machine's memory, whichever leaves less
+    room; of several processes that with least room."""
     asleep_s: float = 0.0
     """Time that the machine slept, left out of all rates."""
     reason: str = ""
