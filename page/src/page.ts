@@ -41,7 +41,7 @@ export function mountPage(host: HTMLElement, app: App): () => void {
   add(main, tabs, "section");
   add(main, new Command());
   const end = app.state.subscribe((change) => views.forEach((view) => view.update(change)));
-  const endPrinting = unfoldForPrint(tabs);
+  const endPrinting = unfoldForPrint(main, tabs);
   return () => [end, endPrinting].forEach((stop) => stop());
 }
 
@@ -56,10 +56,13 @@ function skipTo(event: Event, main: HTMLElement): void {
   main.focus();
 }
 
-/** On paper every tab is shown. */
-function unfoldForPrint(tabs: Tabs): () => void {
+/** On paper every tab and every suspect is shown. */
+function unfoldForPrint(main: HTMLElement, tabs: Tabs): () => void {
   let fold: (() => void) | null = null;
-  const before = () => (fold ??= tabs.unfold());
+  const before = () => {
+    fold ??= tabs.unfold();
+    for (const details of main.querySelectorAll<HTMLDetailsElement>("details.unfolds")) details.open = true;
+  };
   const after = () => {
     fold?.();
     fold = null;

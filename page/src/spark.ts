@@ -33,12 +33,14 @@ const BOX = { height: 230, left: 70, bottom: 24, top: 8, widest: 90 };
 /** Stacked bars over a common zero, with a few lines of a scale, as wide as `host` is now and whenever that changes. */
 export function bars(host: HTMLElement, columns: readonly Bar[], label: string, unit: (amount: number) => string): void {
   let width = 0;
-  new ResizeObserver(() => {
+  const draw = () => {
     const wanted = Math.max(280, host.clientWidth);
     if (wanted === width) return;
     width = wanted;
     host.replaceChildren(drawBars(columns, label, unit, width));
-  }).observe(host);
+  };
+  draw();
+  new ResizeObserver(draw).observe(host);
 }
 
 function drawBars(columns: readonly Bar[], label: string, unit: (amount: number) => string, width: number): SVGElement {

@@ -11,6 +11,9 @@ import type { Change } from "./state";
 import { percent, size } from "./units";
 import type { View } from "./views";
 
+/** So many are shown at once: the first ones matter most, and what can be explored stands below them. */
+const FIRST = 4;
+
 export class Suspects implements View {
   private host!: HTMLElement;
   private app!: App;
@@ -31,9 +34,19 @@ export class Suspects implements View {
     this.host.hidden = !suspects.length;
     this.host.replaceChildren(
       el("h2", {}, "What grows"),
-      acting.length ? el("div", { class: "cards" }, ...acting.map((suspect) => this.card(suspect))) : el("p", { class: "faint" }, "Nothing that asks for action."),
+      acting.length ? this.cards(acting.slice(0, FIRST)) : el("p", { class: "faint" }, "Nothing that asks for action."),
+      acting.length > FIRST ? this.more(acting.slice(FIRST)) : "",
       quiet.length ? quietTable(quiet) : "",
     );
+  }
+
+  private cards(suspects: readonly Suspect[]): HTMLElement {
+    return el("div", { class: "cards" }, ...suspects.map((suspect) => this.card(suspect)));
+  }
+
+  private more(suspects: readonly Suspect[]): HTMLElement {
+    const summary = el("summary", {}, `More suspects: ${suspects.length}`);
+    return el("details", { class: "small unfolds" }, summary, this.cards(suspects));
   }
 
   private card(suspect: Suspect): HTMLElement {

@@ -15,7 +15,7 @@ export const TAB_LIST_LABEL = "Ways to look at it";
 export const TABS: readonly Tab[] = [
   { id: "flame", label: "Flame graph", create: () => new Flame() },
   { id: "table", label: "Table", create: () => new Table() },
-  { id: "graph", label: "Call graph", create: () => new CallGraph() },
+  { id: "graph", label: "Call graph", slow: true, create: () => new CallGraph() },
   { id: "survivors", label: "Survivors by birth", available: (app) => app.header.survivors !== null, create: () => new SurvivorsView() },
   { id: "sizes", label: "Sizes", create: () => new Sizes() },
   { id: "ledger", label: "Ledger", available: (app) => Boolean(app.header.ledger), create: () => new LedgerView() },

@@ -4,6 +4,7 @@
 import type { App } from "./app";
 import { el, perFrame, setText } from "./dom";
 import type { Change } from "./state";
+import { isPrinting } from "./theme";
 import { TableModel, type Row, type Rows, type SortKey } from "./table_rows";
 import { count, percent, quantity, times } from "./units";
 import type { View } from "./views";
@@ -18,6 +19,8 @@ interface Column {
 
 const ROW_HEIGHT = 26;
 const SPARE = 12;
+/** So many rows go on paper. */
+const ON_PAPER = 100;
 
 export class Table implements View {
   private app!: App;
@@ -116,10 +119,10 @@ export class Table implements View {
 
   private drawRows(): void {
     const { rows } = this.found;
-    const printing = matchMedia("print").matches;
+    const printing = isPrinting();
     const height = this.grid.clientHeight || 600;
     const first = printing ? 0 : Math.max(0, Math.floor(this.grid.scrollTop / ROW_HEIGHT) - SPARE);
-    const last = printing ? Math.min(rows.length, 100) : Math.min(rows.length, first + Math.ceil(height / ROW_HEIGHT) + 2 * SPARE);
+    const last = printing ? Math.min(rows.length, ON_PAPER) : Math.min(rows.length, first + Math.ceil(height / ROW_HEIGHT) + 2 * SPARE);
     const hadFocus = this.body.contains(document.activeElement);
     const shown = rows.slice(first, last).map((row, i) => this.rowElement(row, first + i));
     this.table.setAttribute("aria-rowcount", String(rows.length + 1));

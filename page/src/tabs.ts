@@ -56,9 +56,9 @@ export class Tabs implements View {
     if (chosen) this.show(chosen);
   }
 
-  /** Shows every panel, for printing; the function that is returned takes that back. */
+  /** Shows every panel that can be drawn at once, for printing; the function that is returned takes that back. */
   unfold(): () => void {
-    const shown = this.slots.filter((slot) => this.isAvailable(slot));
+    const shown = this.slots.filter((slot) => this.isAvailable(slot) && (slot.view || !slot.tab.slow));
     for (const slot of shown) {
       slot.panel.hidden = false;
       this.show(slot);

@@ -9,13 +9,17 @@ import type { Change, State, Theme } from "./state";
 import type { View } from "./views";
 
 const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
-const onPaper = matchMedia("print");
 let printing = false;
 
 /** Whether the page is dark now. Canvases must ask again when `theme` changes. */
 export function isDark(state: State): boolean {
   const { theme } = state.now;
-  return !printing && !onPaper.matches && (theme === "auto" ? systemIsDark.matches : theme === "dark");
+  return !printing && (theme === "auto" ? systemIsDark.matches : theme === "dark");
+}
+
+/** Whether what is drawn now is for paper: all of it, not what can be seen. */
+export function isPrinting(): boolean {
+  return printing;
 }
 
 /** A colour for the present theme. */

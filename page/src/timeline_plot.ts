@@ -60,7 +60,7 @@ export function stackedPlot(
     width: Math.max(200, host.clientWidth),
     height: host.clientHeight,
     legend: { show: false },
-    padding: [8, 10, 0, 0],
+    padding: [8, 22, 0, 0],
     cursor: { drag: { x: false, y: false, setScale: false }, y: false, points: { show: false } },
     select: { show: false, left: 0, top: 0, width: 0, height: 0 },
     scales: {

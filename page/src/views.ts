@@ -20,5 +20,7 @@ export interface Tab {
   readonly label: string;
   /** Says whether there is anything to show; left out, there always is. */
   available?(app: App): boolean;
+  /** It is drawn in the background and takes a while: it goes on paper only when it was looked at before. */
+  readonly slow?: boolean;
   create(): View;
 }
