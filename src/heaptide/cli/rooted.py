@@ -65,8 +65,13 @@ class RootedSources:
             descriptor = os.open(real, _FLAGS | os.O_NOFOLLOW)
         except OSError:
             return None
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             same = self._allows(os.readlink(f"/proc/self/fd/{descriptor}"))
             if not (same and stat.S_ISREG(os.fstat(descriptor).st_mode)):
                 return None
-            return file.read(LARGEST).decode("utf-8", "replace").splitlines()
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(LARGEST).decode("utf-8", "replace").splitlines()
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
