@@ -102,12 +102,19 @@ def _header(tree: Tree, stacks: int) -> dict[str, object]:
     sizes = {"in_use_error": [0], "allocated": [total], "total_snapshots": 1, "end": 0, "peak": 0}
     nodes = len(tree.parent)
     data = {"kind": "heap", "label": "blocks", "stacks": stacks, "folded": 0, "nodes": nodes, "scale": 1}
+    headline = {"verdict": "none", "text": "", "detail": ""}
     return {
-        **{"schema": 1, "tool": "bench", "view": "flame", "title": "bench", "capture": "bench", "command": ""},
-        **{"pid": None, "mode": "exact", "live": False, "damaged": False, "started_ms": None, "duration_s": 1.0},
-        **{"warnings": [], "costs": [], "headline": {"verdict": "none", "text": "", "detail": ""}, "growth_text": ""},
+        "schema": 1,
+        "tool": "bench",
+        "view": "flame",
+        **dict.fromkeys(("title", "capture", "command", "growth_text"), "bench"),
+        **dict.fromkeys(("pid", "started_ms", "errors", "ledger", "survivors")),
+        **dict.fromkeys(("live", "damaged"), False),
+        **{name: [] for name in ("warnings", "costs", "top_sites", "suspects", "sources")},
+        "mode": "exact",
+        "duration_s": 1.0,
+        "headline": headline,
         "moments": moments | sizes,
-        **{"errors": None, "ledger": None, "top_sites": [], "suspects": [], "survivors": None, "sources": []},
         "strings": [name_of(function) for function in range(FUNCTIONS)],
         "modules": list(MODULES),
         "datasets": [data | {"values": ["inuse_space"]}],

@@ -5,7 +5,8 @@ import type { App } from "./app";
 import { DraftMaker } from "./callgraph_draft";
 import { dot, type Texts } from "./callgraph_dot";
 import { graphviz, pictureOf } from "./callgraph_layout";
-import { EdgeList, Chosen } from "./callgraph_lists";
+import { Chosen, EdgeList } from "./callgraph_lists";
+import { sortName } from "./callgraph_names";
 import { Pan } from "./callgraph_pan";
 import { trimmed, USUAL, type Trimmed } from "./callgraph_trim";
 import { select } from "./controls";
@@ -84,7 +85,7 @@ export class CallGraph implements View {
     const nodes = LIMITS.some((limit) => limit === chosen) ? Number(chosen) : USUAL.nodes;
     this.limit.set(String(nodes));
     this.texts = this.makeTexts(sum(magnitudes(values)));
-    const name = (place: number) => `${this.texts.name(place)} ${this.texts.where(place)}`;
+    const name = (place: number) => sortName(app.document, grouping.sample[place]!, app.state.now.by);
     this.graph = trimmed(new DraftMaker(app.dataset, grouping, inlined, values, app.at), { ...USUAL, nodes }, name);
     setText(this.caption, this.told());
     this.list.show(this.graph, this.texts);
