@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,26 +13,29 @@ from heaptide.model import Series, Snapshot
 Ints = npt.NDArray[np.int64]
 
 
-def kept_moments(series: Series, limit: int, also: Collection[float] = ()) -> Ints:
-    """Indices into the snapshots, ascending: the first and the last, `end` and the peak, the moments `also` (offsets in
-    seconds, with the moment before each), and others evenly over time, up to `limit` where those are not more.
+def told_moments(series: Series, steps: Iterable[float] = (), also: Iterable[Snapshot] = ()) -> frozenset[int]:
+    """Indices of the snapshots that a page speaks of: the first and the last, `end`, `exit` and the peak, and for each
+    step (seconds since recording began) the snapshot that shows it and the one before; and `also`.
 
     Raises NothingToShow when there is no snapshot.
     """
     shots = series.snapshots
     index = {shot.number: place for place, shot in enumerate(shots)}
-    must = {index[series.moment(word).number] for word in ("start", "peak", "end", "exit")} | {0, len(shots) - 1}
-    for offset in also:
-        place = _place(shots, offset)
-        must |= {place, max(place - 1, 0)}
+    told = {index[series.moment(word).number] for word in ("start", "peak", "end", "exit")} | {0, len(shots) - 1}
+    told |= {index[shot.number] for shot in also}
+    times = [shot.offset_s for shot in shots]
+    for step in steps:
+        place = max(int(np.searchsorted(times, step, side="right")) - 1, 0)
+        told |= {place, max(place - 1, 0)}
+    return frozenset(told)
+
+
+def kept_moments(shots: Sequence[Snapshot], told: Iterable[int], limit: int) -> Ints:
+    """Indices of `told` and of others, evenly over time, so that there are at most `limit` (or all that are told)."""
     if len(shots) <= limit:
         return np.arange(len(shots))
+    must = set(told)
     return np.array(sorted(must | _even(shots, limit - len(must))), np.int64)
-
-
-def _place(shots: Sequence[Snapshot], offset: float) -> int:
-    """The last snapshot up to an offset."""
-    return max(int(np.searchsorted([shot.offset_s for shot in shots], offset, side="right")) - 1, 0)
 
 
 def _even(shots: Sequence[Snapshot], count: int) -> set[int]:

@@ -53,6 +53,24 @@ def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
+def marked_ancestor(tree: PrefixTree, node: Ints, marked: npt.NDArray[np.bool_]) -> Ints:
+    """How deep the nearest node is that is marked, at each of these nodes or above it. The root has to be marked."""
+    out, far = node.copy(), ~marked[node]
+    while far.any():
+        out[far] = tree.parent[out[far]]
+        far = ~marked[out]
+    return depths(tree)[out]
+
+
+def depths(tree: PrefixTree) -> Ints:
+    """Of each node how many frames stand from the root to it."""
+    out, up = np.zeros(len(tree.parent), np.int64), np.arange(len(tree.parent))
+    while (below := up > 0).any():
+        out += below
+        up = tree.parent[up]
+    return out
+
+
 def ancestors_at(tree: PrefixTree, node: Ints, depth: Ints) -> Ints:
     """The nodes that stand `depth` levels above the given ones."""
     out, left = node.copy(), depth.copy()

@@ -3,124 +3,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from heaptide._errors import NothingToShow
 from heaptide.analysis.births import Births, births
-from heaptide.analysis.growth import Growth, Step, Suspect, judge
-from heaptide.analysis.kept_moments import kept_moments
+from heaptide.analysis.growth import Growth, judge
+from heaptide.analysis.kept_moments import kept_moments, told_moments
 from heaptide.analysis.ledger import Ledger, Reading, ledger, timeline
-from heaptide.analysis.prefix_tree import PrefixTree, ancestors_at, prefix_tree
-from heaptide.analysis.site import not_users
+from heaptide.analysis.page_stacks import PageStacks, page_stacks
 from heaptide.analysis.site_curves import SiteCurve, site_curves
-from heaptide.analysis.stack_changes import StackChanges, stack_changes
-from heaptide.model import Frame, Series
-from heaptide.model.changes import Changes
+from heaptide.analysis.stack_changes import stack_changes
+from heaptide.model import Series, Snapshot
 
 Ints = npt.NDArray[np.int64]
-Kind = Literal["heap", "mmap"]
 
-NO_STACK = Frame(None, None, None, None, None, unresolved="no stack was recorded")
-"""Stands for the stack of what has none."""
 MOMENTS = 120
 """Of a longer recording so many are kept, if its stacks leave room for them."""
+_STEPS = 10
+"""The moments of so many steps are always kept."""
 
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """Blocks or mappings: distinct stacks as a tree, and what each allocated and freed between the kept moments."""
-
-    kind: Kind
-    frames: Sequence[Frame]
-    """What the numbers of `tree.frame` mean."""
-    tree: PrefixTree
-    site: Ints
-    """Of each stack the node at which its value stands when runtime frames are hidden."""
-    changes: Changes
-    """Rows are the stacks of `tree.leaf`."""
-    values: tuple[str, ...]
-    """The value types that the recording tells."""
-    folded: int = 0
-    """How many stacks were put together as too small to be seen."""
+Progress = Callable[[str, float], None]
+"""Told what is being done, and how much of all is done, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """See the module's head."""
+    """See the module's head. The columns of `stacks` and of `top_sites` are the moments `shots`."""
 
     series: Series
-    at: Ints
-    """Indices of the kept moments, ascending."""
+    shots: tuple[Snapshot, ...]
+    """The kept moments."""
+    told: frozenset[int]
+    """Indices of those of `shots` that have to stay."""
     growth: Growth | None
     """None for a file that holds one moment."""
     ledger: Ledger | None
     readings: tuple[Reading, ...]
-    datasets: tuple[Dataset, ...]
+    stacks: tuple[PageStacks, ...]
+    """Of blocks, and of mappings where there are any."""
     top_sites: tuple[SiteCurve, ...]
     births: Births | None
 
+    def thinned(self, limit: int) -> Report:
+        """The same with at most so many moments."""
+        keep = kept_moments(self.shots, self.told, limit)
+        if len(keep) == len(self.shots):
+            return self
+        return replace(
+            self,
+            shots=tuple(self.shots[place] for place in keep.tolist()),
+            told=frozenset(np.searchsorted(keep, sorted(self.told)).tolist()),
+            stacks=tuple(replace(part, changes=part.changes.at(keep)) for part in self.stacks),
+            top_sites=tuple(replace(curve, bytes=curve.bytes[keep]) for curve in self.top_sites),
+        )
 
-def report(series: Series, *, limit: int = MOMENTS) -> Report:
+
+def _silent(what: str, part: float) -> None:
+    """Nobody looks."""
+
+
+def report(
+    series: Series, *, limit: int = MOMENTS, also: Sequence[Snapshot] = (), progress: Progress = _silent
+) -> Report:
     """Reads and judges a recording for the page.
+
+    Args:
+        series: the recording.
+        limit: the most moments that are kept, unless more have to be.
+        also: moments that have to be.
+        progress: is told how far it is.
 
     Raises:
         NothingToShow: it holds no snapshot, or no value of a heap.
     """
+    progress("judging", 0.0)
     growth = judge(series) if len(series.snapshots) > 1 else None
-    steps = [step.t_s for suspect in (growth.suspects if growth else ()) for step in _all_steps(suspect)]
-    at = kept_moments(series, limit, steps)
-    blocks = dataset(stack_changes(series, at), "heap")
+    progress("reading call paths", 0.5)
+    told = told_moments(series, _steps(growth), also)
+    at = kept_moments(series.snapshots, told, limit)
+    blocks = page_stacks(stack_changes(series, at), "heap")
     if not blocks.values:
         raise NothingToShow(f"{series.path} holds no heap values", hint="see: heaptide pprof")
-    mapped = None if series.mappings is None else dataset(stack_changes(series.mappings, at), "mmap")
+    mapped = None if series.mappings is None else page_stacks(stack_changes(series.mappings, at), "mmap")
+    progress("reading the ledger", 0.7)
     return Report(
         series=series,
-        at=at,
+        shots=tuple(series.snapshots[index] for index in at.tolist()),
+        told=frozenset(np.searchsorted(at, sorted(told)).tolist()),
         growth=growth,
         ledger=_ledger(series),
         readings=tuple(timeline(series)),
-        datasets=(blocks,) if mapped is None or not len(mapped.tree.leaf) else (blocks, mapped),
-        top_sites=site_curves(blocks.frames, blocks.tree.frame[blocks.site], blocks.changes),
+        stacks=(blocks,) if mapped is None or not len(mapped.paths) else (blocks, mapped),
+        top_sites=site_curves(blocks.frames, blocks.site_frame, blocks.changes),
         births=births(series),
     )
 
 
-def dataset(found: StackChanges, kind: Kind) -> Dataset:
-    """Stacks as a tree; those that never allocated are left out, those with the same frames are added up."""
-    frames = [*found.stacks.frames, NO_STACK]
-    skipped = [not_users(frame) for frame in frames]
-    counted = np.unique(found.changes.row)
-    stacks = [found.stacks.stacks[row][::-1] or (len(frames) - 1,) for row in counted.tolist()]
-    tree = prefix_tree(stacks)
-    distinct = np.zeros(found.changes.stacks, np.int64)
-    distinct[counted] = tree.of_stack
-    above = np.zeros(len(tree.leaf), np.int64)
-    above[tree.of_stack] = [_below_site(stack, skipped) for stack in stacks]
-    return Dataset(
-        kind,
-        frames,
-        tree,
-        ancestors_at(tree, tree.leaf, above),
-        found.changes.grouped(distinct, len(tree.leaf)),
-        found.values,
-    )
-
-
-def _below_site(stack: tuple[int, ...], skipped: Sequence[bool]) -> int:
-    """How many frames at the leaf end of a stack (root first) are not the user's own; 0 where none is."""
-    for place, frame in enumerate(reversed(stack)):
-        if not skipped[frame]:
-            return place
-    return 0
-
-
-def _all_steps(suspect: Suspect) -> list[Step]:
-    return [*suspect.steps, *(step for part in suspect.parts for step in part.steps)]
+def _steps(growth: Growth | None) -> Sequence[float]:
+    """When the largest steps of what acts were."""
+    acting = () if growth is None else growth.acting
+    steps = [step for one in acting for part in (one, *one.parts) for step in part.steps]
+    return [step.t_s for step in sorted(steps, key=lambda step: -step.bytes)[:_STEPS]]
 
 
 def _ledger(series: Series) -> Ledger | None:

@@ -12,6 +12,8 @@ from heaptide._errors import UsageError
 from heaptide.cli import options
 from heaptide.cli.guard import say
 
+_WORDS = 100_000
+"""Bytes that are kept free for what the page says in words."""
 _EPILOG = """\b
 Examples:
   heaptide report                             the newest capture here, as NAME.html
@@ -49,7 +51,7 @@ def command(
     from heaptide.cli.sources import Sources
     from heaptide.render import units
     from heaptide.render.page import html
-    from heaptide.render.page.make import document
+    from heaptide.render.page.make import document, room_beside
     from heaptide.render.page.words import words
 
     page = html.template()
@@ -57,7 +59,8 @@ def command(
     target = Path(output) if output is not None else Path(Path(series.path).stem + ".html")
     _refuse_to_overwrite(series.path, target)
     found = report(series)
-    made = document(found, Sources(source_path, trim_path).lines, tool=f"heaptide {__version__}")
+    room = room_beside(page) - _WORDS
+    made = document(found, Sources(source_path, trim_path).lines, tool=f"heaptide {__version__}", room=room)
     whole = html.report(page, title=f"{made.header['title']}: heaptide", words=words(found, made), data=made.data)
     try:
         target.write_bytes(whole)

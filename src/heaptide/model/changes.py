@@ -2,7 +2,7 @@
 """What became of every stack between chosen moments: the values of a recording without its frames."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -55,9 +55,18 @@ class Changes:
         out[self.moment[first:last] - begin, self.row[first:last]] = self.columns[name][first:last]
         return out
 
+    def at(self, keep: Ints) -> "Changes":
+        """The changes between fewer moments: places of the kept ones, ascending, the last moment among them."""
+        moment = np.searchsorted(keep, self.moment)
+        fewer = self._summed(moment * self.stacks + self.row, self.stacks)
+        return replace(fewer, alloc_variance=self.alloc_variance[keep], free_variance=self.free_variance[keep])
+
     def grouped(self, group: Ints, count: int) -> "Changes":
         """The sums over groups of stacks: `group` has for each stack its group, 0 to `count` - 1."""
-        key = self.moment * count + group[self.row]
+        return self._summed(self.moment * count + group[self.row], count)
+
+    def _summed(self, key: Ints, count: int) -> "Changes":
+        """Entries of equal keys added up; a key is a moment's place times the number of stacks, plus a stack's."""
         order = np.argsort(key, kind="stable")
         ordered = key[order]
         begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(key) else np.zeros(0, np.int64)

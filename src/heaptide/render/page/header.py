@@ -37,8 +37,7 @@ _HELP: Mapping[Name, str] = {
 
 def moments(found: Report) -> dict[str, object]:
     """The kept moments as columns."""
-    series, changes = found.series, found.datasets[0].changes
-    shots = [series.snapshots[index] for index in found.at.tolist()]
+    series, shots, changes = found.series, found.shots, found.stacks[0].changes
     index = {shot.number: place for place, shot in enumerate(shots)}
     live = np.maximum(changes.alloc_variance - changes.free_variance, 0.0)
     return {
@@ -50,14 +49,14 @@ def moments(found: Report) -> dict[str, object]:
         "in_use_error": (Z95 * np.sqrt(live)).tolist(),
         "allocated": changes.totals("alloc_space").tolist(),
         "total_snapshots": len(series.snapshots),
-        "end": index[series.moment("end").number],
-        "peak": index[series.moment("peak").number],
+        "end": index.get(series.moment("end").number, len(shots) - 1),
+        "peak": index.get(series.moment("peak").number, 0),
     }
 
 
 def errors(found: Report) -> dict[str, object] | None:
     """See the design page; None in exact mode."""
-    changes = found.datasets[0].changes
+    changes = found.stacks[0].changes
     if found.series.mode == "exact":
         return None
     return {"alloc_variance": changes.alloc_variance.tolist(), "free_variance": changes.free_variance.tolist()}

@@ -1,128 +1,119 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what was gathered of a recording to the document's bytes."""
+"""Makes a document and keeps it within its room: fewer moments first, then fewer call paths that are told apart.
+
+How well a column packs is known only once it is packed, so the number of call paths is found by trying: a first guess
+from what their numbers take unpacked, then a few corrections by what came out.
+"""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from heaptide.analysis.growth import Growth
+from heaptide.analysis.page_stacks import PageStacks, fold, importance
 from heaptide.analysis.report import Report
-from heaptide.model import Frame
-from heaptide.render import growth as growths
-from heaptide.render import held, names
+from heaptide.model.changes import COUNTERS
 from heaptide.render.listing import Lines
-from heaptide.render.page import header as heads
-from heaptide.render.page.document import Section, pack
-from heaptide.render.page.excerpts import Excerpts
-from heaptide.render.page.suspects import shown, suspects
-from heaptide.render.page.tables import Frames, dataset_header, dataset_sections
-from heaptide.render.page.texts import clean
+from heaptide.render.page import varint
+from heaptide.render.page.maker import Document, Maker, View
 
-View = Literal["report", "flame"]
+Floats = npt.NDArray[np.float64]
 
-_PLACES = 40
-"""Source is quoted around so many of the places that hold most, and as many of those that allocated most."""
+REPORT_ROOM = 5_000_000
+"""Bytes that a report may take, all of it."""
+ROOM = 3_000_000
+"""Bytes that a document takes at most, unless told."""
+_FEWER_MOMENTS = 60
+_TRIES = 4
+_GOOD = 0.9
+"""So much of the room is used: good enough."""
+_HOPELESS = 2.0
+"""What takes so many times the room before it is packed is not tried."""
+_PER_ENTRY = 0.7
+"""Packed bytes for where a number stands, beside its own."""
+_PER_NODE = 2.5
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """The header as it is, for what is written beside it, and all of it as bytes."""
-
-    header: dict[str, object]
-    data: bytes
-
-
-def document(found: Report, lines_of: Lines, *, view: View = "report", tool: str = "heaptide") -> Document:
+def document(
+    found: Report,
+    lines_of: Lines,
+    *,
+    view: View = "report",
+    start: str = "",
+    tool: str = "heaptide",
+    room: int = ROOM,
+) -> Document:
     """The document of a recording.
 
     Args:
         found: what was gathered.
         lines_of: reads a source file, or says why not.
         view: what the page shows.
-        tool: name and version of what made it.
+        start: the fragment of the address that it opens with, where its own has none.
+        tool: name and version of what makes it.
+        room: the most bytes that it may take, where folding can bring it there; else it is the smallest that there is.
     """
-    frames = Frames()
-    sections: dict[str, Section] = {}
-    for part in found.datasets:
-        sections |= dataset_sections(part, frames)
-    sections |= frames.sections()
-    excerpts = Excerpts(lines_of, [*_accused(found.growth), *_top_places(found)])
-    body: dict[str, object] = {
-        "schema": 1,
-        "tool": tool,
-        "view": view,
-        **_recording(found),
-        "headline": _headline(found),
-        "growth_text": "" if found.growth is None else _growth_text(found),
-        "moments": heads.moments(found),
-        "errors": heads.errors(found),
-        "ledger": heads.ledger(found.readings, [found.series.snapshots[index].number for index in found.at.tolist()]),
-        "top_sites": heads.top_sites(found.top_sites),
-        "suspects": [] if found.growth is None else suspects(found.growth, frames.strings, excerpts),
-        "strings": frames.strings.texts,
-        "modules": frames.modules.texts,
-        "datasets": [dataset_header(part) for part in found.datasets],
-        "survivors": heads.survivors(found.births),
-        "sources": excerpts.found,
-    }
-    return Document(body, pack(body, sections))
+    maker = Maker(found, lines_of, view=view, start=start, tool=tool)
+    for moments in (len(found.shots), _FEWER_MOMENTS):
+        found = found.thinned(moments)
+        if sum(costs(part).sum() for part in found.stacks) < _HOPELESS * room:
+            whole = maker.document(found)
+            if len(whole.data) <= room:
+                return whole
+    return _folded(found, maker, room)
 
 
-def _recording(found: Report) -> dict[str, object]:
-    series = found.series
-    return {
-        "title": clean(names.base_name(series.path)),
-        "capture": clean(series.path),
-        "command": clean(shlex.join(series.command)),
-        "pid": series.pid,
-        "mode": series.mode,
-        "live": series.live,
-        "damaged": series.damaged or not (series.complete or series.live),
-        "started_ms": series.started_realtime_ns // 1_000_000,
-        "duration_s": series.duration_s,
-        "warnings": [clean(text) for text in series.warnings],
-        "costs": heads.costs(series),
-    }
+def room_beside(*others: str) -> int:
+    """What the rest of a report leaves for its document, which stands there as base64."""
+    return max(0, REPORT_ROOM - sum(len(text.encode()) for text in others)) * 3 // 4 - 1000
 
 
-def _headline(found: Report) -> dict[str, str]:
-    """The verdict; of a file with one moment what is held there."""
-    held_text = clean(held.sentence(found.series))
-    if found.growth is None:
-        return {"verdict": "none", "text": held_text, "detail": "One moment: nothing can be said of growth."}
-    lines = [clean(line) for line in growths.others(found.growth)]
-    return {
-        "verdict": found.growth.verdict,
-        "text": clean(growths.headline(found.growth)),
-        "detail": "\n".join([*lines, held_text]),
-    }
+def _folded(found: Report, maker: Maker, room: int) -> Document:
+    """The most important call paths, as many as there is room for."""
+    weights = [importance(part, accused_stacks(found, part)) for part in found.stacks]
+    ordered = np.argsort(-np.concatenate(weights), kind="stable")
+    spent = np.cumsum(np.concatenate([costs(part) for part in found.stacks])[ordered])
+    rank = np.empty(len(ordered), np.int64)
+    rank[ordered] = np.arange(len(ordered))
+    ranks = np.split(rank, np.cumsum([len(weight) for weight in weights])[:-1])
+    target, best = float(room), None
+    for _ in range(_TRIES):
+        count = int(np.searchsorted(spent, target))
+        parts = tuple(fold(part, own < count) for part, own in zip(found.stacks, ranks, strict=True))
+        made = maker.document(replace(found, stacks=parts))
+        if best is None or _better(made, best, room):
+            best = made
+        if _GOOD * room <= len(made.data) <= room:
+            break
+        target *= 0.97 * room / len(made.data)
+    assert best is not None
+    return best
 
 
-def _growth_text(found: Report) -> str:
-    assert found.growth is not None
-    text = growths.text(found.growth, found.ledger, limit=20)
-    return "\n".join(clean(line) for line in text.split("\n"))
+def _better(one: Document, other: Document, room: int) -> bool:
+    """The larger one that fits, else the smaller."""
+    fits, fitted_before = len(one.data) <= room, len(other.data) <= room
+    if fits != fitted_before:
+        return fits
+    return (len(one.data) > len(other.data)) == fits
 
 
-def _accused(growth: Growth | None) -> Iterable[Frame | None]:
-    for suspect in () if growth is None else shown(growth):
-        yield suspect.site
-        yield from (part.site for part in suspect.parts)
+def costs(found: PageStacks) -> Floats:
+    """About how many packed bytes each stack takes: of its numbers, and its part of the tree."""
+    changes = found.changes
+    size = np.zeros(len(changes.row))
+    for name in COUNTERS:
+        column = changes.columns[name]
+        size += np.where(column != 0, varint.lengths(column) + _PER_ENTRY, 0.0)
+    tree = _PER_NODE * len(found.tree.parent) / max(len(found.paths), 1)
+    return np.bincount(changes.row, size, len(found.paths)).astype(np.float64) + tree
 
 
-def _top_places(found: Report) -> Iterable[Frame]:
-    """The sites that hold most at the end and that allocated most, each with its caller."""
-    blocks = found.datasets[0]
-    tree, changes = blocks.tree, blocks.changes
-    for name in ("inuse_space", "alloc_space"):
-        weight = np.zeros(len(tree.parent))
-        np.add.at(weight, blocks.site[changes.row], changes.columns[name].astype(np.float64))
-        for node in np.argsort(-weight, kind="stable")[:_PLACES].tolist():
-            for step in (node, int(tree.parent[node])):
-                if tree.frame[step] >= 0:
-                    yield blocks.frames[tree.frame[step]]
+def accused_stacks(found: Report, part: PageStacks) -> npt.NDArray[np.bool_]:
+    """Which stacks end at the site of a suspect that acts."""
+    acting = [] if found.growth is None else found.growth.acting
+    sites = {one.site.key() for suspect in acting for one in (suspect, *suspect.parts) if one.site is not None}
+    of_frame = np.array([frame.key() in sites for frame in part.frames], bool)
+    return of_frame[part.site_frame]

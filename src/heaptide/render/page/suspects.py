@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from heaptide.analysis.growth import ACTING, Growth, Suspect
 from heaptide.model import Frame
@@ -12,8 +13,8 @@ from heaptide.render import names, pace, units
 from heaptide.render.page.excerpts import Excerpts
 from heaptide.render.page.texts import Strings, clean
 
-QUIET = 40
-"""So many sites that need no action are told, those that grew most."""
+ACTING_SHOWN, QUIET_SHOWN = 100, 40
+"""So many suspects are told, those that grow fastest; and so many sites that need no action, those that grew most."""
 _PARTS = 30
 
 
@@ -25,7 +26,9 @@ def suspects(growth: Growth, strings: Strings, excerpts: Excerpts) -> list[dict[
 def shown(growth: Growth) -> Sequence[Suspect]:
     """The suspects that a page tells."""
     acting = growth.acting
-    return [*acting, *[suspect for suspect in growth.suspects if suspect not in acting][:QUIET]]
+    ranks = {suspect.rank for suspect in acting}
+    quiet = (suspect for suspect in growth.suspects if suspect.rank not in ranks)
+    return [*acting[:ACTING_SHOWN], *islice(quiet, QUIET_SHOWN)]
 
 
 def _suspect(suspect: Suspect, strings: Strings, excerpts: Excerpts) -> dict[str, object]:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from heaptide.analysis.report import Dataset
+from heaptide.analysis.page_stacks import FOLDED as FOLDED_FRAME
+from heaptide.analysis.page_stacks import PageStacks
 from heaptide.model import Frame, Role
 from heaptide.model.changes import COUNTERS, Changes
 from heaptide.render.page import varint
@@ -20,6 +22,7 @@ Ints = npt.NDArray[np.int64]
 FOLDED = 0xFFFFFFFF
 """The frame of nodes that stand for small call paths."""
 _ROLES: Mapping[Role, int] = {"user": 0, "allocator": 1, "runtime": 2, "container": 3, "agent": 4}
+_ADDRESS = re.compile(r"\b0x[0-9a-f]+\b")
 _LABELS = {"heap": "blocks", "mmap": "mappings"}
 _CELLS = 1 << 22
 """So many numbers are encoded at once."""
@@ -35,9 +38,12 @@ class Frames:
         self._index: dict[Frame, int] = {}
 
     def numbers(self, frames: Sequence[Frame], used: Ints) -> Ints:
-        """For frames at the places `used` their numbers here; -1 stays what it is."""
-        of_place = {place: self._number(frames[place]) for place in np.unique(used).tolist() if place >= 0}
-        return np.array([of_place.get(place, -1) for place in used.tolist()], np.int64)
+        """For the frames at the places `used` their numbers here. No place (-1) is 0."""
+        of_place = np.zeros(len(frames) + 1, np.int64)
+        for place in dict.fromkeys(used.tolist()):  # in the order of the tree, so that numbers rise along it
+            if place >= 0:
+                of_place[place] = FOLDED if frames[place] is FOLDED_FRAME else self._number(frames[place])
+        return of_place[used]
 
     def _number(self, frame: Frame) -> int:
         number = self._index.get(frame)
@@ -53,7 +59,7 @@ class Frames:
             "function": [strings.number(frame.function) for frame in frames],
             "file": [strings.number(frame.file) for frame in frames],
             "module": [self.modules.number(frame.module) for frame in frames],
-            "reason": [strings.number(frame.unresolved) for frame in frames],
+            "reason": [strings.number(_reason(frame)) for frame in frames],
             "line": [min(max(frame.line or 0, 0), 0xFFFFFFFF) for frame in frames],
         }
         flags = [int(frame.inlined) | _ROLES[frame.role] << 1 for frame in frames]
@@ -64,15 +70,19 @@ class Frames:
         return found
 
 
-def dataset_sections(found: Dataset, frames: Frames) -> dict[str, Section]:
+def _reason(frame: Frame) -> str | None:
+    """Why a frame is not known. Its address stands beside it: without it the reason is that of many frames."""
+    if frame.unresolved is None or frame.address is None:
+        return frame.unresolved
+    return _ADDRESS.sub("the address", frame.unresolved)
+
+
+def dataset_sections(found: PageStacks, frames: Frames) -> dict[str, Section]:
     """The columns of blocks or of mappings."""
     tree = found.tree
-    numbers = frames.numbers(found.frames, tree.frame)
-    numbers[0] = 0  # the root has no frame
-    numbers[numbers < 0] = FOLDED
     columns = {
         "node.parent": section("varint", np.arange(len(tree.parent)) - tree.parent),
-        "node.frame": section("u32", numbers),
+        "node.frame": section("u32", frames.numbers(found.frames, tree.frame)),
         "stack.leaf": section("u32", tree.leaf),
         "stack.site": section("u32", found.site),
         **{name: _changes(found.changes, name) for name in COUNTERS},
@@ -80,7 +90,7 @@ def dataset_sections(found: Dataset, frames: Frames) -> dict[str, Section]:
     return {f"{found.kind}.{name}": column for name, column in columns.items()}
 
 
-def dataset_header(found: Dataset) -> dict[str, object]:
+def dataset_header(found: PageStacks) -> dict[str, object]:
     """What the header says of it."""
     return {
         "kind": found.kind,

@@ -16,16 +16,30 @@ _MOST = 10
 """Bytes of a 64-bit number."""
 
 
-def encode(values: Ints) -> bytes:
-    """The numbers one after the other."""
+def lengths(values: Ints) -> Ints:
+    """How many bytes each number takes."""
+    return _lengths(_zigzag(values))
+
+
+def _zigzag(values: Ints) -> npt.NDArray[np.uint64]:
     words = values.astype(np.int64)
-    zigzag = ((words << 1) ^ (words >> 63)).view(np.uint64)
+    return ((words << 1) ^ (words >> 63)).view(np.uint64)
+
+
+def _lengths(zigzag: npt.NDArray[np.uint64]) -> Ints:
     length = np.ones(len(zigzag), np.int64)
     for bits in range(7, 64, 7):
         longer = zigzag >> np.uint64(bits) != 0
         if not longer.any():
             break
         length += longer
+    return length
+
+
+def encode(values: Ints) -> bytes:
+    """The numbers one after the other."""
+    zigzag = _zigzag(values)
+    length = _lengths(zigzag)
     out = np.zeros(int(length.sum()), np.uint8)
     at = np.cumsum(length) - length
     for byte in range(int(length.max(initial=0))):

@@ -15,7 +15,7 @@ from heaptide.analysis.report import Report
 from heaptide.analysis.top import Top, top
 from heaptide.render import headings, names, units
 from heaptide.render import ledger as ledgers
-from heaptide.render.page.make import Document
+from heaptide.render.page.maker import Document
 from heaptide.render.page.texts import clean
 
 _ROWS = 20
@@ -28,7 +28,7 @@ def words(found: Report, document: Document) -> str:
     parts = [_head(header), _notices(header), _suspects(header["suspects"])]
     end = found.series.at("end")
     for value in ("inuse_space", "alloc_space"):
-        if value in found.datasets[0].values:
+        if value in found.stacks[0].values:
             parts.append(_table(top(end, value=value), headings.VALUE_WORDS[value]))
     parts += [_ledger(found), _costs(header)]
     return f'<article class="words">\n{"".join(parts)}</article>'
