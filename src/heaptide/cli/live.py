@@ -43,6 +43,7 @@ def command(target: str | None, ascii_only: bool | None, search: tuple[str, ...]
     terminals.check()
     from heaptide.cli.exporting import Files
     from heaptide.cli.following import Following
+    from heaptide.cli.sources import Sources
     from heaptide.symbolize import Symbolizer
     from heaptide.tui.app import LiveApp
 
@@ -50,6 +51,7 @@ def command(target: str | None, ascii_only: bool | None, search: tuple[str, ...]
     app = LiveApp(
         Following(path, names),
         Files(Path(".")),
+        Sources().lines,
         ascii_only=terminals.is_ascii() if ascii_only is None else ascii_only,
         colour=terminals.has_colours(),
     )

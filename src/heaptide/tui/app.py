@@ -7,20 +7,30 @@ import re
 from dataclasses import replace
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter, NoColor
 from textual.widgets import Footer, Input
 
-from heaptide.analysis.marks import WHOLE, Mark, Span, mark_of
-from heaptide.analysis.spots import ORDERS, VALUES, Order, Question
+from heaptide._errors import HeaptideError, NothingToShow
+from heaptide.analysis.ledger import ledger
+from heaptide.analysis.marks import WHOLE, Generation, Mark, Span, generations, mark_of
+from heaptide.analysis.spots import ORDERS, VALUES, Order, Question, Spots, closely
 from heaptide.analysis.watch import Watch
 from heaptide.model import Series
+from heaptide.render.harmless import harmless
+from heaptide.render.ledger import short
+from heaptide.render.listing import Lines
+from heaptide.tui import words
+from heaptide.tui.details import details
 from heaptide.tui.feed import Feed, News, Standing, Trouble
 from heaptide.tui.head import Head, Heading
+from heaptide.tui.marks import NONE_YET, MarksPage
+from heaptide.tui.pages import HELP, ExportPage, Page
 from heaptide.tui.plain import Ascii
-from heaptide.tui.seams import BEGINNING, Exporter, Source
-from heaptide.tui.status import Status, status_text
+from heaptide.tui.seams import BEGINNING, Exporter, ExportKind, Source
+from heaptide.tui.status import FilterLine, Status, status_text
 from heaptide.tui.table import SiteTable
 
 
@@ -30,6 +40,7 @@ class LiveApp(App[None]):
     Args:
         source: reads the recording.
         exporter: writes what is shown.
+        lines_of: the lines of a source file by its name, or why there are none.
         ascii_only: the terminal shows nothing else.
         colour: the terminal has colours, and they are wanted.
     """
@@ -44,6 +55,7 @@ class LiveApp(App[None]):
         Binding("m", "mark", "mark"),
         Binding("g", "generations", "marks"),
         Binding("p,space", "pause", "pause", key_display="p"),
+        Binding("r", "ledger", show=False),
         Binding("e", "export", "export"),
         Binding("question_mark", "help", "help", key_display="?"),
         Binding("q", "quit", "quit"),
@@ -52,13 +64,17 @@ class LiveApp(App[None]):
         *(Binding(str(number), f"order('{order}')", show=False) for number, order in enumerate(ORDERS, start=1)),
     ]
 
-    def __init__(self, source: Source, exporter: Exporter, *, ascii_only: bool = False, colour: bool = True) -> None:
+    def __init__(
+        self, source: Source, exporter: Exporter, lines_of: Lines, *, ascii_only: bool = False, colour: bool = True
+    ) -> None:
         super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
-        self._source, self._exporter = source, exporter
+        self._source, self._exporter, self._lines_of = source, exporter, lines_of
         self._terminal: list[LineFilter] = [Ascii()] if ascii_only else []
         self._terminal += [] if colour else [NoColor()]
         self._feed = Feed(source, self.post_message)
+        self._head, self._table, self._status = Head(), SiteTable(), Status()
+        self._filter = FilterLine()
         self.series: Series | None = None
         self.shown: Watch | None = None
         self.state = BEGINNING
@@ -67,6 +83,7 @@ class LiveApp(App[None]):
         self.paused = False
         self._trouble = ""
         self._awaited: int | None = None
+        self._said = ""
 
     def get_line_filters(self) -> list[LineFilter]:
         """Textual's own, and what the terminal needs."""
@@ -74,16 +91,16 @@ class LiveApp(App[None]):
 
     def compose(self) -> ComposeResult:
         """Header, table, status, keys."""
-        yield Head()
-        yield SiteTable()
-        yield Input(placeholder="function, file or module: text or a regular expression", compact=True, id="filter")
-        yield Status()
+        yield self._head
+        yield self._table
+        yield self._filter
+        yield self._status
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Begins to read once the first frame stands."""
-        self.query_one(Input).display = False
-        self.query_one(SiteTable).focus()
+        self._filter.display = False
+        self._table.focus()
         self.set_interval(1.0, self._draw_head)
         self.call_after_refresh(self._feed.start)
 
@@ -102,6 +119,8 @@ class LiveApp(App[None]):
             self.shown = news.watch
             self._take_awaited()
             self._draw()
+            if isinstance(self.screen, Page | MarksPage):
+                self.screen.renew()
         self._draw_head()
 
     def on_standing(self, standing: Standing) -> None:
@@ -130,15 +149,13 @@ class LiveApp(App[None]):
 
     def action_filter(self) -> None:
         """Lets a filter be typed."""
-        line = self.query_one(Input)
-        line.display = True
-        line.focus()
+        self._filter.display = True
+        self._filter.focus()
 
     def action_leave(self) -> None:
         """Leaves the filter; then a generation; then the mark."""
-        line = self.query_one(Input)
-        if line.display or line.value:
-            line.value = ""
+        if self._filter.display or self._filter.value:
+            self._filter.value = ""
             self._leave_filter()
         elif self.question.span != WHOLE:
             self._ask(replace(self.question, span=WHOLE))
@@ -173,6 +190,62 @@ class LiveApp(App[None]):
         """A title was clicked."""
         self.action_order(wanted.order)
 
+    # ---- Pages -------------------------------------------------------------------------------------------------------
+
+    def on_site_table_opened(self, opened: SiteTable.Opened) -> None:
+        """Shows everything there is to say of a site."""
+        key = opened.row.key
+
+        def content(width: int) -> Text:
+            close = closely(self.shown, self.question, key) if self.shown is not None else None
+            return details(close, self._lines_of, width) if close is not None else Text("It holds nothing any more.")
+
+        close = closely(self.shown, self.question, key) if self.shown is not None else None
+        name, source = words.frame_text(close.spot.frame if close is not None else None)
+        self.push_screen(Page(f"{name}  {source}", content))
+
+    def action_help(self) -> None:
+        """The keys and the columns."""
+        self.push_screen(Page("heaptide live", lambda _width: Text(HELP)))
+
+    def action_ledger(self) -> None:
+        """Where the resident memory is."""
+        self.push_screen(Page("Resident memory", lambda _width: Text(self._ledger())))
+
+    def action_generations(self) -> None:
+        """The list of marks."""
+        if self.marks:
+            self.push_screen(MarksPage(self._generations), self._show_span)
+        else:
+            self.push_screen(Page("Generations", lambda _width: Text(NONE_YET)))
+
+    def action_export(self) -> None:
+        """Asks what to write."""
+        if self.shown is not None:
+            self.push_screen(ExportPage(status_text(self.question, self._spots(), self.marks)), self._write)
+
+    def _write(self, kind: ExportKind | None) -> None:
+        if kind is None or self.shown is None:
+            return
+        try:
+            self._said = f"wrote {harmless(self._exporter.write(kind, self.shown, self.question))}"
+        except HeaptideError as error:
+            self._said = harmless(error.message)
+        self._draw_status()
+
+    def _ledger(self) -> str:
+        try:
+            return "\n".join(short(ledger(self.shown.series))) if self.shown is not None else ""
+        except NothingToShow as error:
+            return error.message
+
+    def _generations(self) -> tuple[Generation, ...]:
+        return generations(self.shown, self.marks) if self.shown is not None else ()
+
+    def _show_span(self, span: Span | None) -> None:
+        if span is not None:
+            self._ask(replace(self.question, span=span, order="since"))
+
     # ---- Marks -------------------------------------------------------------------------------------------------------
 
     def _take_awaited(self) -> None:
@@ -192,25 +265,30 @@ class LiveApp(App[None]):
     # ---- Drawing -----------------------------------------------------------------------------------------------------
 
     def _ask(self, question: Question) -> None:
-        self.question = question
+        self.question, self._said = question, ""
         self._draw()
 
     def _leave_filter(self) -> None:
-        self.query_one(Input).display = False
-        self.query_one(SiteTable).focus()
+        self._filter.display = False
+        self._table.focus()
         self._draw_status()
 
     def _draw(self) -> None:
-        self.query_one(SiteTable).show(self.shown, self.question)
+        self._table.show(self.shown, self.question)
         self._draw_status()
 
     def _draw_status(self) -> None:
-        spots = self.query_one(SiteTable).spots
-        self.query_one(Status).show(status_text(self.question, spots, self.marks, waiting=self._awaited is not None))
+        waiting = "mark: waiting for the recorder's snapshot" if self._awaited is not None else ""
+        said = self._said or waiting
+        shown = status_text(self.question, self._spots(), self.marks)
+        self._status.show(f"{said} | {shown}" if said else shown)
+
+    def _spots(self) -> Spots:
+        return self._table.spots
 
     def _draw_head(self) -> None:
         heading = Heading(self.series, self.shown, self.state, self.paused, self._trouble)
-        self.query_one(Head).show(heading)
+        self._head.show(heading)
 
 
 def _pattern(text: str) -> re.Pattern[str] | None:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The line below the table: what is shown of what there is."""
+"""The line below the table: what is shown of what there is; and the line where a filter is typed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.widget import Widget
+from textual.widgets import Input
 
 from heaptide.analysis.marks import Mark
 from heaptide.analysis.spots import Question, Spots
@@ -39,12 +42,22 @@ class Status(Widget):
         return Text(words.clip(self._words, self.size.width), no_wrap=True)
 
 
-def status_text(question: Question, spots: Spots, marks: Sequence[Mark], *, waiting: bool) -> str:
+class FilterLine(Input):
+    """Where the filter is typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "keep the filter", key_display="Enter"),
+        Binding("escape", "app.leave", "end it", key_display="Esc"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(placeholder="function, file or module: text or a regular expression", id="filter")
+
+
+def status_text(question: Question, spots: Spots, marks: Sequence[Mark]) -> str:
     """In words: order, span, filter, and how many sites there are."""
     order = ORDER_WORDS[question.order].format(value=words.VALUE_WORDS[question.value])
     parts = [_counts(question, spots), order, _span(question, marks)]
-    if waiting:
-        parts.append("mark: waiting for the recorder's snapshot")
     return " | ".join(part for part in parts if part)
 
 
