@@ -5,7 +5,7 @@ import type { App } from "./app";
 import { el, setText, uniqueId } from "./dom";
 import { findMoment, MOMENT_HELP, momentText } from "./moments";
 import type { Change } from "./state";
-import { quantity } from "./units";
+import { count, quantity } from "./units";
 import type { View } from "./views";
 
 const VALUE_WORDS = {
@@ -20,12 +20,18 @@ export function valueWords(app: App): string {
   return VALUE_WORDS[app.state.now.value];
 }
 
-/** `+12.3 MiB in use (95 %: at most +/- 1.2 MiB)`. */
+/** `12.3 MiB in use (95 %: +/- 1.2 MiB)`; of a change of what is in use only a bound of the error is known here. */
 export function totalText(app: App): string {
   const total = quantity(app.total(), app.unit, app.isDifference);
   const error = app.error();
-  const sure = error ? ` (95 %: +/- ${quantity(error, app.unit)})` : "";
+  const bound = app.isDifference && app.state.now.value === "inuse_space" ? "at most " : "";
+  const sure = error ? ` (95 %: ${bound}+/- ${quantity(error, app.unit)})` : "";
   return `${total} ${valueWords(app)}${sure}`;
+}
+
+/** A value without rounding: `12,345,678 bytes`. */
+export function exactText(app: App, value: number): string {
+  return `${count(value, app.isDifference)} ${app.unit}`;
 }
 
 /** Sets the range by index; a = -1 takes the base away, b at the end follows the end of a running program. */
@@ -58,6 +64,7 @@ export class RangeText implements View {
     const from = a < 0 ? "" : `${momentText(moments, a)} -> `;
     setText(this.moments, `${from}${momentText(moments, b)}${a < 0 ? ":" : ","}`);
     setText(this.total, totalText(app));
+    this.total.title = exactText(app, app.total());
     clearTimeout(this.waiting);
     this.waiting = window.setTimeout(() => setText(this.spoken, `${this.moments.textContent} ${this.total.textContent}`), 400);
   }

@@ -4,6 +4,7 @@
 import type { App } from "./app";
 import { el, perFrame, setText } from "./dom";
 import type { Change } from "./state";
+import { exactText } from "./range";
 import { isPrinting } from "./theme";
 import { TableModel, type Row, type Rows, type SortKey } from "./table_rows";
 import { count, percent, quantity, times } from "./units";
@@ -15,7 +16,11 @@ interface Column {
   width: string;
   number: boolean;
   text(row: Row, found: Rows): string;
+  /** Its value without rounding, where it has one. */
+  exact: ((row: Row) => number) | null;
 }
+
+type Amount = "flat" | "cum" | "before" | "now";
 
 const ROW_HEIGHT = 26;
 const SPARE = 12;
@@ -65,7 +70,10 @@ export class Table implements View {
     const { unit, isDifference, state } = this.app;
     const value = (amount: number, signed = false) => quantity(amount, unit, signed);
     const column = (key: SortKey, title: string, text: Column["text"], width = "104px", number = true): Column => ({
-      key, title, text, width, number,
+      key, title, text, width, number, exact: null,
+    });
+    const amount = (key: Amount, title: string, signed = false, width?: string): Column => ({
+      ...column(key, title, (row) => value(row[key], signed), width), exact: (row) => row[key],
     });
     const share = (title: string, key: "flat" | "cum") =>
       column(key, title, (row, found) => percent(row[key], found.whole), "96px");
@@ -75,21 +83,21 @@ export class Table implements View {
     ];
     if (!isDifference) {
       return [
-        column("flat", "Flat", (row) => value(row.flat)),
+        amount("flat", "Flat"),
         share("Flat %", "flat"),
-        column("cum", "Cum", (row) => value(row.cum)),
+        amount("cum", "Cum"),
         share("Cum %", "cum"),
         ...named,
       ];
     }
     const [main, other] = state.now.sort.endsWith("cum") ? (["cum", "flat"] as const) : (["flat", "cum"] as const);
     return [
-      column("before", "Before", (row) => value(row.before)),
-      column("now", "Now", (row) => value(row.now)),
-      column(main, "Change", (row) => value(row[main], true)),
+      amount("before", "Before"),
+      amount("now", "Now"),
+      amount(main, "Change", true),
       share("Change %", main),
       column("times", "Times", (row) => times(row.before, row.now), "84px"),
-      column(other, other === "cum" ? "Cum change" : "Flat change", (row) => value(row[other], true), "120px"),
+      amount(other, other === "cum" ? "Cum change" : "Flat change", true, "120px"),
       ...named,
     ];
   }
@@ -135,7 +143,7 @@ export class Table implements View {
     const cells = this.columns.map((column) => {
       const text = column.text(row, this.found);
       const cell = el("td", { class: column.number ? "number" : `${column.key}-cell` }, text);
-      if (!column.number) cell.title = text;
+      cell.title = column.exact ? exactText(this.app, column.exact(row)) : text;
       if (column.title === "Flat" || column.title === "Change") {
         const share = this.found.whole ? Math.abs(row[column.key as "flat" | "cum"]) / this.found.whole : 0;
         cell.classList.add("bar-cell");
