@@ -48,38 +48,43 @@ class _Watched:
 
 
 class Reader(threading.Thread):
-    """Keeps a shelf up to date until `stop`."""
+    """Keeps a shelf up to date until `stop`. ``clock`` tells seconds from any beginning on."""
 
-    def __init__(self, shelf: Shelf, opener: Opener, draw: Draw) -> None:
+    def __init__(
+        self, shelf: Shelf, opener: Opener, draw: Draw, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__(name="heaptide-reader", daemon=True)  # Ctrl-C does not wait for what it is reading
-        self._opener, self._draw = opener, draw
+        self._opener, self._draw, self._clock = opener, draw, clock
         self._watched = [(capture, _Watched()) for capture in shelf.captures]
         self._ended = threading.Event()
 
     def run(self) -> None:
         """Looks, reads, rests."""
         while not self._ended.is_set():
-            for capture, watched in self._watched:
-                if time.monotonic() >= watched.due and not self._ended.is_set():
-                    self.look(capture, watched)
+            self.look()
             self._ended.wait(LOOK_S)
+
+    def look(self) -> None:
+        """Reads the files that changed since the last look and have rested."""
+        for capture, watched in self._watched:
+            if self._clock() >= watched.due and not self._ended.is_set():
+                self._look_at(capture, watched)
 
     def stop(self) -> None:
         """Ends the thread after what it is doing."""
         self._ended.set()
 
-    def look(self, capture: Capture, watched: _Watched) -> None:
-        """Reads the file if it changed since the last look."""
+    def _look_at(self, capture: Capture, watched: _Watched) -> None:
         stamp = self._opener.stamp(capture.path)
         if stamp is None:
             self._missing(capture, watched)
             return
         if stamp == watched.stamp:
             return
-        began = time.monotonic()
+        began = self._clock()
         watched.stamp, watched.gone = stamp, False
         self._read(capture, watched)
-        ended = time.monotonic()
+        ended = self._clock()
         watched.due = ended + max(PAUSE_S, REST * (ended - began))
 
     def _missing(self, capture: Capture, watched: _Watched) -> None:
