@@ -138,11 +138,12 @@ export function magnitudes(values: Float64Array): Float64Array {
 /** Half-widths of a 95 % interval in standard deviations; as model/profile.py has it. */
 const Z95 = 1.96;
 
-/** Half-width of the 95 % interval of a range's total, in bytes: an upper bound. 0 in exact mode, null for objects.
+/** Half-width of the 95 % interval of a range's total, in bytes. 0 in exact mode, null for objects.
  *
  * In use, between two moments: samples that live at both cancel, so what can differ is bounded by
  * min(V(b), allocated since) + min(V(a), freed since), as in model/algebra.py; here over all stacks together, there
- * stack by stack, so this one is never the narrower. */
+ * stack by stack, so this one is never the narrower. What stands at one moment, and what was allocated in a range,
+ * have the error that `heaptide top` prints. */
 export function totalError(document: PageDocument, value: Value, { a, b }: Range): number | null {
   const errors = document.header.errors;
   if (document.header.mode === "exact") return 0;
