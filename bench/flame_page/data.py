@@ -107,6 +107,7 @@ def _header(tree: Tree, stacks: int) -> dict[str, object]:
         "schema": 1,
         "tool": "bench",
         "view": "flame",
+        "start": "",
         **dict.fromkeys(("title", "capture", "command", "growth_text"), "bench"),
         **dict.fromkeys(("pid", "started_ms", "errors", "ledger", "survivors")),
         **dict.fromkeys(("live", "damaged"), False),

@@ -59,7 +59,6 @@ export class CallGraph implements View {
       if (!event.ctrlKey && !event.metaKey && !event.altKey && this.pan?.key(event.key)) event.preventDefault();
     });
     this.frame.addEventListener("click", (event) => this.onClick(event));
-    addEventListener("beforeprint", () => this.pan?.fit());
     this.draw();
   }
 

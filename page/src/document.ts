@@ -115,6 +115,8 @@ export interface Header {
   schema: 1;
   tool: string;
   view: "report" | "flame";
+  /** The fragment of the address that it opens with, where its own has none. */
+  start: string;
   title: string;
   capture: string;
   command: string;

@@ -59,7 +59,6 @@ export class Flame implements View {
     this.tree.append(this.items.element, this.canvas.element);
     host.append(this.controls.element, this.path.element, this.tree, this.empty, this.legend.element, this.details.element);
     host.append(this.tooltip.element, this.menu.element, this.live);
-    this.printWhole();
     this.show();
     this.follow();
   }
@@ -198,12 +197,5 @@ export class Flame implements View {
 
   private say(text: string): void {
     setText(this.live, text);
-  }
-
-  /** On paper the graph is as high as it is, in light colours. */
-  private printWhole(): void {
-    let restore = () => {};
-    addEventListener("beforeprint", () => (restore = this.canvas.print()));
-    addEventListener("afterprint", () => restore());
   }
 }

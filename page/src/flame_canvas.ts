@@ -4,6 +4,7 @@
 import { el, perFrame } from "./dom";
 import { hit, type Hit, type Window } from "./flame_layout";
 import { Painter, ROW, rowTop, type Scene } from "./flame_paint";
+import { isPrinting } from "./theme";
 
 /** What happens to the canvas; points are in CSS pixels of the browser's window. */
 export interface Listener {
@@ -17,6 +18,8 @@ export interface Listener {
 const ZOOM_TIME = 180;
 /** Pixels that the pointer may move in a click. */
 const STILL = 4;
+/** Pixels across on paper, whatever the screen is: letters keep a legible size. */
+const PAPER_WIDTH = 900;
 /** How far in one can go: the whole may be so many times as wide as the window. */
 const DEEPEST = 1e9;
 
@@ -33,7 +36,6 @@ export class FlameCanvas {
   private over: Hit | null = null;
   private focused = -1;
   private animation = 0;
-  private printing = false;
   /** Draws before the next frame. */
   readonly redraw = perFrame(() => this.draw());
 
@@ -49,13 +51,14 @@ export class FlameCanvas {
     this.listen();
   }
 
-  /** Shows a scene; the window stays where it is in it, as far as there is something. */
+  /** Shows a scene; the window stays where it is in it, as far as there is something. On paper every row is drawn. */
   show(scene: Scene): void {
     const turned = this.scene?.flame !== scene.flame;
     this.scene = scene;
     this.over = null;
     this.spacer.style.height = `${scene.layout.rows * ROW}px`;
     if (turned) this.element.scrollTop = scene.flame ? scene.layout.rows * ROW : 0;
+    this.element.classList.toggle("flame-whole", isPrinting());
     this.look(this.left, this.right);
   }
 
@@ -99,33 +102,27 @@ export class FlameCanvas {
     return { x: frame.left + x + 8, y: frame.top + rowTop(tree.depth[node]! + 1, layout.rows, flame) - this.element.scrollTop };
   }
 
-  /** Draws every row in light colours, for paper; the function that is returned takes that back. */
-  print(): () => void {
-    this.printing = true;
-    this.element.classList.add("flame-whole");
-    this.draw();
-    return () => {
-      this.printing = false;
-      this.element.classList.remove("flame-whole");
-      this.draw();
-    };
+  /** Pixels across. */
+  private get width(): number {
+    const { clientWidth } = this.element;
+    return isPrinting() ? Math.min(clientWidth, PAPER_WIDTH) : clientWidth;
   }
 
   private get window(): Window {
     const { layout, flame } = this.scene!;
-    const { scrollTop, clientHeight, clientWidth } = this.element;
+    const { scrollTop, clientHeight } = this.element;
     const first = Math.floor(scrollTop / ROW);
     const last = Math.ceil((scrollTop + clientHeight) / ROW);
     const [topRow, bottomRow] = flame ? [layout.rows - 1 - last, layout.rows - 1 - first] : [first, last];
-    return { left: this.left, right: this.right, pixels: Math.max(1, clientWidth), topRow, bottomRow };
+    return { left: this.left, right: this.right, pixels: Math.max(1, this.width), topRow, bottomRow };
   }
 
   private draw(): void {
     const { scene, canvas, element } = this;
-    const [width, height] = [element.clientWidth, element.clientHeight];
+    const [width, height] = [this.width, element.clientHeight];
     if (!scene || !width || !height) return;
     // Paper has more dots than a screen.
-    const ratio = this.printing ? 2 : Math.max(1, devicePixelRatio);
+    const ratio = isPrinting() ? 2 : Math.max(1, devicePixelRatio);
     const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (canvas.width !== across || canvas.height !== down) {
       [canvas.width, canvas.height] = [across, down];
@@ -138,7 +135,7 @@ export class FlameCanvas {
       width,
       height,
       scroll: element.scrollTop,
-      dark: !this.printing && this.isDark(),
+      dark: this.isDark(),
       focus: this.focused,
       hover: this.over && this.over.count === 1 ? this.over.node : -1,
     });
@@ -150,7 +147,8 @@ export class FlameCanvas {
     const room = Math.min(whole, Math.max(right - left, whole / DEEPEST));
     this.left = Math.min(Math.max(0, left), whole - room);
     this.right = this.left + room;
-    this.redraw();
+    if (isPrinting()) this.draw(); // there is no next frame
+    else this.redraw();
   }
 
   private moveTo(left: number, right: number, animated: boolean): void {

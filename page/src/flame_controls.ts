@@ -4,8 +4,8 @@
 import type { App } from "./app";
 import { select } from "./controls";
 import { el, setText } from "./dom";
-import type { FlameModel } from "./flame_model";
-import { joined } from "./flame_model";
+import { joined, type FlameModel } from "./flame_model";
+import { MATCH } from "./flame_paint";
 import { pathTo } from "./flame_tree";
 import { count } from "./units";
 
@@ -144,7 +144,8 @@ export class Legend {
   readonly element = el("ul", { class: "legend", "aria-label": "Colours" });
 
   show(model: FlameModel, dark: boolean): void {
-    const keys = model.colours.legend.map(({ label, tone }) => {
+    const found = { label: "found", tone: MATCH };
+    const keys = (model.matches ? [found] : model.colours.legend).map(({ label, tone }) => {
       const swatch = el("span", { class: "swatch", "aria-hidden": "true" });
       swatch.style.background = dark ? tone.dark : tone.light;
       return el("li", {}, swatch, label);

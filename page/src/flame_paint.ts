@@ -14,8 +14,10 @@ const FONT_SIZE = 12;
 const PADDING = 4;
 /** Boxes narrower than this have no text. */
 const TEXT_FROM = 26;
+/** How much paper lies over boxes of which a part is shown. */
+const FADED = 0.45;
 /** What a search found; dark letters are legible on both. */
-const MATCH: Tone = { light: "#f0e442", dark: "#e8dc4a" };
+export const MATCH: Tone = { light: "#f0e442", dark: "#e8dc4a" };
 
 export interface Scene {
   readonly tree: FlameTree;
@@ -74,12 +76,17 @@ export class Painter {
     const pick = (tone: Tone): string => (frame.dark ? tone.dark : tone.light);
     context.fillStyle = pick(PAPER);
     context.fillRect(0, 0, frame.width, frame.height);
-    const { rects, labelled, outlined } = collect(scene, frame);
+    const { rects, labelled, outlined, wider } = collect(scene, frame);
     const tones = [...scene.colours.tones, REST, MATCH, NO_CHANGE];
     rects.forEach((flat, tone) => {
       context.fillStyle = pick(tones[tone]!);
       for (let i = 0; i < flat.length; i += 3) context.fillRect(flat[i]!, flat[i + 1]!, flat[i + 2]!, ROW - 1);
     });
+    // Callers of the box that was zoomed to are wider than the window.
+    context.globalAlpha = FADED;
+    context.fillStyle = pick(PAPER);
+    for (const [left, top, width] of wider) context.fillRect(left, top, width, ROW - 1);
+    context.globalAlpha = 1;
     this.labels(scene, frame, labelled);
     context.strokeStyle = pick(INK);
     for (const [node, left, top, width] of outlined) {
@@ -117,6 +124,8 @@ interface Collected {
   readonly rects: number[][];
   readonly labelled: Box[];
   readonly outlined: Box[];
+  /** Left, top and width of boxes that go on outside of the window. */
+  readonly wider: [number, number, number][];
 }
 
 function collect(scene: Scene, frame: Frame): Collected {
@@ -126,7 +135,9 @@ function collect(scene: Scene, frame: Frame): Collected {
   const rects: number[][] = Array.from({ length: own + 3 }, () => []);
   const labelled: Box[] = [];
   const outlined: Box[] = [];
-  const perUnit = window.pixels / (window.right - window.left);
+  const wider: [number, number, number][] = [];
+  const room = window.right - window.left;
+  const perUnit = window.pixels / room;
   visit(layout, tree, window, (node, row, from, to, count) => {
     const left = Math.max(0, (from - window.left) * perUnit);
     const right = Math.min(frame.width, (to - window.left) * perUnit);
@@ -136,8 +147,9 @@ function collect(scene: Scene, frame: Frame): Collected {
     const tone = small ? own : matches ? own + (matches.hit[node] ? 1 : 2) : colours.of[node]!;
     rects[tone]!.push(left, top, width > 3 ? width - 1 : width);
     if (small) return;
+    if (to - from > room * 1.000001) wider.push([left, top, width]);
     if (width >= TEXT_FROM) labelled.push([node, left, top, width]);
     if (node === focus || node === hover) outlined.push([node, left, top, width]);
   });
-  return { rects, labelled, outlined };
+  return { rects, labelled, outlined, wider };
 }

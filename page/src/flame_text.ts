@@ -79,8 +79,10 @@ export function shortName(name: string): string {
   return short.trim().replace(/ const$/, "") || name;
 }
 
-/** The last part of a short name: `std::map<…>::find` becomes `find`. */
+/** What tells a short name from its neighbours: `std::map<…>::find` becomes `find`, `libc.so.6+0x1234` `+0x1234`. */
 export function lastName(short: string): string {
+  const offset = /\+0x[0-9a-f]+$/.exec(short);
+  if (offset) return offset[0];
   const at = short.lastIndexOf("::");
   return at < 0 ? short : short.slice(at + 2) || short;
 }

@@ -7,7 +7,7 @@ import { el } from "./dom";
 import { mountPage } from "./page";
 import { startServed } from "./serve";
 import { isServed } from "./serve_api";
-import { State, tieToAddress } from "./state";
+import { fromFragment, State, tieToAddress } from "./state";
 import { followTheme } from "./theme";
 import "./style/base.css";
 import "./style/words.css";
@@ -24,6 +24,8 @@ async function start(host: HTMLElement): Promise<void> {
   if (isServed()) return startServed(host, state);
   const found = await embeddedDocument();
   if (!found) return;
+  // What `flame -o FILE.html` was asked to show; a link says it better.
+  if (!location.hash) state.set(fromFragment(found.header.start));
   mountPage(host, new App(found, state));
   foldWords(host);
 }
