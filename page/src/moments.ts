@@ -5,6 +5,7 @@ import type { Moments } from "./document";
 import { offset } from "./units";
 
 const UNITS: { readonly [unit: string]: number } = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86400 };
+const DAY = 86_400_000;
 const DURATION = /^(-?)((?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+)$/;
 
 export const MOMENT_HELP = "start, peak, end, exit, 90s, -10m, 03:12 or #12";
@@ -27,17 +28,18 @@ export function findMoment(text: string, moments: Moments): number | null {
   return atClock(word, moments);
 }
 
-/** The last moment at or before a time of day; the last of several days. */
+/** The last moment at or before a time of day, as clocks last showed it before the recording ended. */
 function atClock(word: string, moments: Moments): number | null {
   const clock = /^(\d{1,2}):(\d{2})(?::(\d{2}))?$/.exec(word);
   if (!clock) return null;
-  const wanted = `${clock[1]!.padStart(2, "0")}:${clock[2]}:${clock[3] ?? "00"}`;
-  const ofDay = moments.wall.map((wall) => /\d{2}:\d{2}:\d{2}/.exec(wall)?.[0] ?? "");
-  for (let i = ofDay.length - 1; i >= 0; i--) {
-    const next = ofDay[i + 1];
-    if (ofDay[i]! <= wanted && (next === undefined || next > wanted || next < ofDay[i]!)) return i;
-  }
-  return null;
+  // Both are local times of the place where the document was made: read as if they were UTC, their order is right.
+  const times = moments.wall.map((wall) => Date.parse(`${wall.replace(" ", "T")}Z`));
+  const ended = times[times.length - 1]!;
+  const [hours, minutes, seconds] = [Number(clock[1]), Number(clock[2]), Number(clock[3] ?? 0)];
+  if (hours > 23 || minutes > 59 || seconds > 59) return null;
+  let wanted = new Date(ended).setUTCHours(hours, minutes, seconds, 0);
+  if (wanted > ended) wanted -= DAY;
+  return at(times, wanted);
 }
 
 function at(column: number[], wanted: number): number | null {

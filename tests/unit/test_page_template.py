@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from tools import build_page
+from tools import build_page, page_vectors
 
 
 def test_template_was_built_from_the_sources_beside_it() -> None:
@@ -31,3 +31,10 @@ def test_template_fetches_nothing() -> None:
 def test_lock_file_names_no_host() -> None:
     lock = (build_page.PAGE / "package-lock.json").read_text()
     assert '"resolved"' not in lock
+
+
+def test_vectors_are_what_python_says() -> None:
+    """`make page` compares the page's own numbers and moments with them."""
+    assert page_vectors.VECTORS.read_text() == page_vectors.text(), (
+        "run: python -m tools.page_vectors, then `make page`"
+    )
