@@ -10,7 +10,9 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -70,12 +72,13 @@ class Foreseeing(Protocol):
         ...
 
 
-def load(path: str | os.PathLike[str], *, symbolizer: Names | None = None) -> Series:
+def load(path: str | os.PathLike[str], *, symbolizer: Names | None = None, before: Series | None = None) -> Series:
     """Opens a capture.
 
     Args:
         path: the file; it may still be being written (then `Series.live` is true, and what was finished is read).
         symbolizer: names addresses; by default a `Symbolizer` with the system's search path, made when first needed.
+        before: the same recording as it was read earlier, which grew since: stacks that were named stay named.
 
     Raises:
         InputError: it cannot be read, or is no capture.
@@ -85,6 +88,8 @@ def load(path: str | os.PathLike[str], *, symbolizer: Names | None = None) -> Se
     recording = read(data, path=name, live=locked)
     account = account_of(recording, live=locked)
     names = _NamedStacks(recording.records, account.process, symbolizer)
+    if before is not None and isinstance(before._source, _CaptureSource):
+        names.take_over(before._source.stacks)
     live = locked and account.end is None
     mappings = _series(name, account, account.mappings, names, "exact", live=live, complete=recording.complete)
     return _series(
@@ -230,18 +235,22 @@ class _CaptureSource:
         self._mode = mode
         self._object_scale = fmt.OBJECT_SCALE if capture_mode == "sampled" else 1  # mappings are written alike
         self._snapshots = snapshots
-        self._stacks = stacks
+        self.stacks = stacks
         self._ages = ages
         self._kept: dict[int, Profile] = {}
+        self._keeping = threading.Lock()
         self._key = object()  # no other series has it
 
     def profile(self, index: int) -> Profile:
-        """See `heaptide.model.Source`."""
-        if index not in self._kept:
-            while len(self._kept) >= _KEPT_PROFILES:
-                del self._kept[next(iter(self._kept))]
-            self._kept[index] = self._build(index)
-        return self._kept[index]
+        """See `heaptide.model.Source`. May be called from several threads."""
+        found = self._kept.get(index)
+        if found is None:
+            found = self._build(index)
+            with self._keeping:
+                while len(self._kept) >= _KEPT_PROFILES:
+                    del self._kept[next(iter(self._kept))]
+                self._kept[index] = found
+        return found
 
     def histories(self, ids: Ints, group: Ints, count: int, at: Ints) -> Histories:
         """See `heaptide.model.Series.histories`."""
@@ -283,7 +292,7 @@ class _CaptureSource:
         """See `heaptide.model.Series.born`."""
         ids, size, objects, variance = survivors.by_stack()
         return Profile(
-            stacks=self._stacks.table(ids.tolist()),
+            stacks=self.stacks.table(ids.tolist()),
             values={"inuse_objects": objects, "inuse_space": np.rint(size).astype(np.int64)},
             mode="sampled",
             ids=ids,
@@ -296,7 +305,7 @@ class _CaptureSource:
         state = self._log.state(index)
         sampled = self._mode == "sampled"
         return Profile(
-            stacks=self._stacks.table(state.ids.tolist()),
+            stacks=self.stacks.table(state.ids.tolist()),
             values=_values(state, self._object_scale),
             mode=self._mode,
             ids=state.ids,
@@ -360,15 +369,33 @@ class _NamedStacks:
 
     def __init__(self, records: Sequence[Record], process: ProcessRecord | None, symbolizer: Names | None) -> None:
         self._records = records
+        self._process = process
         self._exe = process.exe if process else ""
+        self._lock = threading.Lock()
         self._symbolizer = symbolizer
         self._builder = StackTableBuilder()
         self._stacks: dict[int, tuple[int, ...]] = {}
         self._frames: dict[Place, tuple[int, ...]] = {}
         self._modules = {record.offset: record for record in records if isinstance(record, ModuleRecord)}
 
+    def take_over(self, earlier: _NamedStacks) -> None:
+        """What an earlier reading of the same recording has named. Ids of stacks stay; places, which go by where in the
+        file their module's record is, stay unless the file was written anew."""
+        mine, theirs = self._process, earlier._process
+        if mine is None or theirs is None or replace(mine, offset=0) != replace(theirs, offset=0):
+            return
+        self._lock, self._builder = earlier._lock, earlier._builder
+        with self._lock:
+            self._stacks = dict(earlier._stacks)
+            if all(self._modules.get(offset) == module for offset, module in earlier._modules.items()):
+                self._frames = dict(earlier._frames)
+
     def table(self, ids: Sequence[int]) -> StackTable:
-        """The stacks of these ids, in their order."""
+        """The stacks of these ids, in their order. May be called from several threads."""
+        with self._lock:
+            return self._table(ids)
+
+    def _table(self, ids: Sequence[int]) -> StackTable:
         wanted = {stack_id for stack_id in ids if stack_id not in self._stacks}
         placed = place_stacks(self._records, wanted) if wanted else {}
         self._name({place for stack in placed.values() for place in stack.places})

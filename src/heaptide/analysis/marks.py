@@ -81,16 +81,12 @@ def _column(account: Account, value: str, mark: Mark | None, *, at_end: bool) ->
     """A value at one end of a span, for each row of the account's profile."""
     if mark is None and at_end:
         return account.profile.column(value).astype(np.float64)
-    profile = _first(account) if mark is None else mark.profiles.get(account.kind)
+    profile = account.first if mark is None else mark.profiles.get(account.kind)
     ids = account.profile.ids
     if profile is None or profile.ids is None or ids is None or not len(profile.ids):
         return np.zeros(len(account.profile))
     row = np.minimum(np.searchsorted(profile.ids, ids), len(profile.ids) - 1)
     return np.where(profile.ids[row] == ids, profile.column(value)[row].astype(np.float64), 0.0)
-
-
-def _first(account: Account) -> Profile:
-    return account.series.at(account.series.snapshots[0])
 
 
 def generations(watch: Watch, marks: Sequence[Mark]) -> tuple[Generation, ...]:
@@ -132,7 +128,7 @@ def cut(watch: Watch, span: Span, pattern: re.Pattern[str] | None) -> Cut:
     now = _matching(heap.profile if span.until is None else span.until.profiles["heap"], pattern)
     if span == WHOLE:
         return Cut(now, None)
-    then = _first(heap) if span.since is None else span.since.profiles["heap"]
+    then = heap.first if span.since is None else span.since.profiles["heap"]
     before = _matching(replace(then, series=now.series), pattern)  # the ids are those of one recording
     return Cut(now - before, before)
 

@@ -32,6 +32,8 @@ class Account:
     kind: Kind
     series: Series
     profile: Profile
+    first: Profile
+    """At the first snapshot."""
     sites: Sites
     judgements: Mapping[int, Judgement]
     """By site; those that were judged."""
@@ -76,7 +78,7 @@ def judged(watch: Watch) -> Watch:
 
 def _account(kind: Kind, series: Series, at: Snapshot) -> Account:
     profile = series.at(at.number)
-    return Account(kind, series, profile, sites_of(profile), {})
+    return Account(kind, series, profile, series.at(series.snapshots[0]), sites_of(profile), {})
 
 
 def _judged(account: Account, stretch: Stretch) -> Account:
@@ -107,14 +109,15 @@ def _largest(account: Account, stretch: Stretch, ids: Ints) -> Ints:
 
 
 def curve(series: Series, figure: str, points: int) -> tuple[float, ...]:
-    """A figure of the process (`statm_resident` ...) or `in_use` at equally spaced moments, bytes.
+    """A figure of the process (`statm_resident` ...) or `in_use` at equally spaced moments up to `end`, bytes.
 
     Empty where no snapshot has it.
     """
+    last = series.moment("end").number if series.snapshots else 0
     read = [
         (one.offset_s, one.in_use_bytes if figure == "in_use" else one.memory[figure])
         for one in series.snapshots
-        if figure == "in_use" or figure in one.memory
+        if one.number <= last and (figure == "in_use" or figure in one.memory)
     ]
     if not read or points < 1:
         return ()

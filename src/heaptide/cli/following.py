@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heaptide.capture import format as fmt
+from heaptide.capture.reader import read
+from heaptide.capture.records import EndRecord
 from heaptide.cli import recorders
 
 if TYPE_CHECKING:
-    from heaptide.build import Names
+    from heaptide.cli.naming import BackgroundNames
     from heaptide.model import Series
     from heaptide.tui.seams import State
-
-_Stamp = tuple[int, int, int]
 
 
 class Following:
@@ -25,74 +27,86 @@ class Following:
         names: looks addresses up; the same for every reading, so that each place is looked up once.
     """
 
-    def __init__(self, path: str, names: Names) -> None:
+    def __init__(self, path: str, names: BackgroundNames) -> None:
         self._path, self._names = path, names
-        self._stamp: _Stamp | None = None
-        self._going_on, self._words = True, ""
+        self._stamp: Hashable | None = None
+        self._before: Series | None = None
         self._was_live = False
+        self._executed = False
+        self._ended: str | None = None
+        self._remark = ""
 
     def newest(self) -> Series | None:
         """See `Source`."""
-        stamp = _stamp(self._path)
-        if stamp == self._stamp and not self._may_have_ended():
-            return None
         from heaptide.build import load
 
-        series = load(self._path, symbolizer=self._names)
-        self._stamp = stamp
+        if self._executed:
+            self._look_for_next_program()
+        stamp = _stamp(self._path)
+        named_since = self._names.owing and not self._names.unnamed
+        if stamp == self._stamp and not named_since:
+            return None
+        self._names.begin()
+        series = load(self._path, symbolizer=self._names, before=None if named_since else self._before)
+        self._stamp, self._before = stamp, series
         if series.live:
             self._was_live = True
-        elif not self._follow(series):
-            self._going_on, self._words = False, _how_it_ended(self._path)
+        elif not self._executed:
+            self._end()
         return series
 
     def state(self) -> State:
         """See `Source`."""
         from heaptide.tui.seams import State
 
-        return State(self._going_on, self._words)
+        words = self._remark if self._ended is None else self._ended
+        return State(self._ended is None, words, self._names.unnamed if self._names.owing else 0)
 
     def take_snapshot(self) -> bool:
         """See `Source`."""
         recorder = recorders.recorder_of(self._path)
         return recorder is not None and recorders.take_snapshot(recorder)
 
-    def _may_have_ended(self) -> bool:
-        """A recorder that was killed leaves the file as it was, but for its lock."""
-        return self._going_on and self._was_live and recorders.recorder_of(self._path) is None
+    def _end(self) -> None:
+        """The recording has ended. The process may be there still, with another program."""
+        end = _last_word(self._path)
+        if self._was_live and end is not None and end.cause == fmt.END_EXEC:
+            self._executed, self._remark = True, "executes another program"
+        else:
+            self._ended = _in_words(end)
 
-    def _follow(self, series: Series) -> bool:
-        """Goes on with the capture of the program that this process executed, if there is one."""
-        if not self._was_live or series.pid is None:
-            return False
-        later = [
-            written
-            for written in recorders.captures_of(series.pid)
-            if written.started_realtime_ns > series.started_realtime_ns
-        ]
-        if not later:
-            return False
-        self._path, self._stamp = str(later[-1].path), None
-        self._words = "executed another program"
-        return True
+    def _look_for_next_program(self) -> None:
+        """Goes on with the next recording of the process, which has a file when it is a second old."""
+        before = self._before
+        if before is None or before.pid is None:
+            return
+        found = recorders.captures_of(before.pid)
+        later = [written for written in found if written.started_realtime_ns > before.started_realtime_ns]
+        if later:
+            self._path, self._stamp, self._before = str(later[-1].path), None, None
+            self._executed, self._was_live, self._remark = False, False, "executed this program"
+        elif not os.path.exists(f"/proc/{before.pid}"):
+            self._executed, self._ended = False, "executed another program, which is not recorded"
 
 
-def _stamp(path: str) -> _Stamp | None:
+def _stamp(path: str) -> Hashable | None:
+    """Changes when the file does, and when nobody writes it any more."""
+    from heaptide.build import being_written
+
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, being_written(path)
 
 
-def _how_it_ended(path: str) -> str:
-    """In words."""
-    from heaptide.capture import format as fmt
-    from heaptide.capture.reader import read
-    from heaptide.capture.records import EndRecord
-
+def _last_word(path: str) -> EndRecord | None:
+    """The record that ends a recording; None where it was cut short."""
     records = read(Path(path).read_bytes(), path=path).records
-    end = next((record for record in reversed(records) if isinstance(record, EndRecord)), None)
+    return next((record for record in reversed(records) if isinstance(record, EndRecord)), None)
+
+
+def _in_words(end: EndRecord | None) -> str:
     if end is None:
         return "cut short"
     return {

@@ -23,6 +23,8 @@ It draws in ASCII where the locale is not UTF-8, and without colour where
 NO_COLOR is set or the terminal has none. TERM has to name a terminal that can
 move its cursor: xterm, vt100, screen, tmux, linux ...
 """
+_PATIENCE_S = 1.0
+"""What names are waited for, at each reading, before what there is is shown without them."""
 
 
 @click.command("live", epilog=_EPILOG)
@@ -43,13 +45,14 @@ def command(target: str | None, ascii_only: bool | None, search: tuple[str, ...]
     terminals.check()
     from heaptide.cli.exporting import Files
     from heaptide.cli.following import Following
+    from heaptide.cli.naming import BackgroundNames
     from heaptide.cli.sources import Sources
     from heaptide.symbolize import Symbolizer
     from heaptide.tui.app import LiveApp
 
     names = Symbolizer(search=tuple(Path(folder) for folder in search))
     app = LiveApp(
-        Following(path, names),
+        Following(path, BackgroundNames(names, _PATIENCE_S)),
         Files(Path(".")),
         Sources().lines,
         ascii_only=terminals.is_ascii() if ascii_only is None else ascii_only,

@@ -114,6 +114,8 @@ class LiveApp(App[None]):
         """The recording as it is now."""
         if self.paused:
             return
+        if self.series is not None and self.series.started_realtime_ns != news.series.started_realtime_ns:
+            self._begin_anew()
         self.series, self.state, self._trouble = news.series, news.state, ""
         if news.watch is not None:
             self.shown = news.watch
@@ -122,6 +124,11 @@ class LiveApp(App[None]):
             if isinstance(self.screen, Page | MarksPage):
                 self.screen.renew()
         self._draw_head()
+
+    def _begin_anew(self) -> None:
+        """The process executed another program: what was marked is of the one before."""
+        self.marks, self._awaited, self.shown = [], None, None
+        self._ask(replace(self.question, span=WHOLE))
 
     def on_standing(self, standing: Standing) -> None:
         """The program may have ended."""

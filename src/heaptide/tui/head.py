@@ -20,6 +20,7 @@ from heaptide.tui.seams import BEGINNING, State
 
 _FIGURES = {"RSS": "statm_resident", "in use": "in_use"}
 _LEAST_CURVE = 8
+_MINUTE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,15 @@ def _standing(heading: Heading) -> tuple[str, str]:
         return heading.state.words or "ended", "bold"
     if heading.series is None or not heading.series.snapshots:
         return "waiting", ""
-    age = time.time() - heading.series.snapshots[-1].realtime_ns / 1e9
-    return f"following, {units.duration(round(age))} old" if age >= 1 else "following", "green"
+    parts = ["following"]
+    if heading.state.unnamed:
+        parts.append(f"naming {units.count(heading.state.unnamed)} places")
+    elif heading.state.words:
+        parts.append(heading.state.words)
+    age = round(time.time() - heading.series.snapshots[-1].realtime_ns / 1e9)
+    if age >= 1:
+        parts.append(f"{units.count(age)} s old" if age < _MINUTE_S else f"{units.duration(age)} old")
+    return ", ".join(parts), "green"
 
 
 def _curve(series: Series | None, label: str, figure: str, width: int) -> Text:
