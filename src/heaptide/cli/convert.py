@@ -13,7 +13,7 @@ import click
 
 from heaptide._errors import NothingToShow, UsageError
 from heaptide.cli import options
-from heaptide.cli.guard import out_bytes, say
+from heaptide.cli.guard import out_data, say
 from heaptide.cli.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _value(columns: Columns, value: str | None) -> int:
 def _write(output: str, data: bytes) -> None:
     """To standard output, or to a file that is there only when it is whole."""
     if output == "-":
-        out_bytes(data)
+        out_data(data)
         return
     path = Path(output)
     if path.exists() and not path.is_file():  # a pipe or a device is written to, not replaced

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -18,6 +19,8 @@ from heaptide._errors import HeaptideError, UsageError
 
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141
+_COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udc9f]")
+"""Control characters but tab and newline; bytes that are no UTF-8 may be such too."""
 
 
 class _NobodyReads(Exception):
@@ -73,6 +76,13 @@ def out_bytes(data: bytes) -> None:
         raise UsageError(f"standard output cannot be written: {error.strerror}") from None
 
 
+def out_data(data: bytes) -> None:
+    """A result for other programs to stdout. UsageError where that is a terminal which the bytes might command."""
+    if sys.stdout is not None and sys.stdout.isatty() and _COMMANDS.search(data.decode("utf-8", "surrogateescape")):
+        raise UsageError("standard output is a terminal, and this is no text", hint="write a file, or into a pipe")
+    out_bytes(data)
+
+
 def say(message: str, hint: str | None = None) -> None:
     """One message to stderr, with what to do about it on a line of its own."""
     from heaptide.render.harmless import harmless_lines
@@ -80,7 +90,7 @@ def say(message: str, hint: str | None = None) -> None:
     lines = [f"heaptide: {message}"]
     if hint:
         lines.append(f"  {hint}")
-    _to_stderr(harmless_lines("\n".join(lines)))
+    _to_stderr(harmless_lines("\n".join(lines)).encode("utf-8", "backslashreplace").decode())
 
 
 def _to_stderr(text: str) -> None:

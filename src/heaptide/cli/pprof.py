@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from heaptide._errors import UsageError
-from heaptide.cli.guard import leave, out, out_bytes
+from heaptide.cli.guard import leave, out, out_data
 from heaptide.cli.options import complete_files
 from heaptide.cli.pprof_flags import Request, help_text, parse
 
@@ -75,4 +75,4 @@ def _deliver(request: Request, data: bytes) -> None:
 
         show(data, request.viewer, request.output)
     else:
-        out_bytes(data)
+        out_data(data)

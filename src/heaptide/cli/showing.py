@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heaptide.cli.guard import out
+from heaptide.cli.options import VALUES
 
 if TYPE_CHECKING:
     from heaptide._errors import NothingToShow
@@ -16,11 +17,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """A choice, and what is shown of it."""
+    """A choice, and what is shown of it. UsageError when it does not hold that value."""
 
     chosen: Chosen
     value: str
     mapped: bool = False
+
+    def __post_init__(self) -> None:
+        from heaptide._errors import UsageError
+
+        held = list(self.chosen.profile.values)
+        if self.value not in held:
+            ours = [name for name in held if name in VALUES]
+            raise UsageError(
+                f"{self.chosen.series.path} holds no {self.value}; what it counts: {', '.join(held) or 'nothing'}",
+                hint=f"say --value {ours[0]}" if ours else "see: heaptide pprof --text FILE, which shows any value",
+            )
 
     def why_empty(self) -> NothingToShow:
         """The reason why the choice has no rows."""

@@ -81,11 +81,11 @@ def command(
     inputs.born_needs(value, born)
     chosen = inputs.choose(capture, at, base, search, mapped=mapped, born=born, per=per)
     choice = Choice(focus, ignore, hide, show)
+    showing = Showing(chosen, value, mapped)
     profile, whole = choice.apply(chosen, value)
     before = None if chosen.before is None else choice.of(chosen.before)
     skip = no_frame if all_frames else not_users
     table = top(profile, value=value, by=by, cum=cum, skip=skip, before=before, whole=whole)
-    showing = Showing(chosen, value, mapped)
     showing.finish(
         None if table.rows else showing.why_empty(),
         as_json=as_json,

@@ -47,8 +47,8 @@ def command(
 
     inputs.born_needs(value, born)
     chosen = inputs.choose(capture, at, base, search, mapped=mapped, born=born)
-    found = traces(chosen.profile, value=value)
     showing = Showing(chosen, value, mapped)
+    found = traces(chosen.profile, value=value)
     showing.finish(
         None if found.traces else showing.why_empty(),
         as_json=as_json,

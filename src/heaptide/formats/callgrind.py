@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from heaptide.formats.named import frame_names
+from heaptide.formats.named import UNPRINTABLE, frame_names
 from heaptide.model.columns import Columns, Flags, Ints
 from heaptide.model.convert import expanded
 
@@ -131,7 +131,7 @@ def _event(name: str, number: int) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.translate(UNPRINTABLE).split())
 
 
 def _numbers(values: Sequence[int] | Ints) -> str:

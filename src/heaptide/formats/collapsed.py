@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from heaptide._errors import InputError
-from heaptide.formats.named import frame_names
+from heaptide.formats.named import UNPRINTABLE, frame_names
 from heaptide.model.columns import Columns, Functions, Locations, ValueType
 
 _LINE = re.compile(rb"(.*?)[ \t]+(-?\d{1,18})\s*$", re.DOTALL)
@@ -109,4 +109,4 @@ def _safe(name: str) -> str:
     return name.translate(_SAFE).strip() or "?"
 
 
-_SAFE = str.maketrans({";": ":", "\n": " ", "\r": " ", "\0": " "})
+_SAFE = UNPRINTABLE | {ord(";"): ":"}

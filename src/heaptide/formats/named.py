@@ -4,8 +4,15 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 
 from heaptide.model.columns import Columns
+
+_COMMANDS = (range(0x20), range(0x7F, 0xA0), range(0xDC80, 0xDCA0))
+_TURNS = (range(0x61C, 0x61D), range(0x200E, 0x2010), range(0x2028, 0x202F), range(0x2066, 0x206A))
+UNPRINTABLE = dict.fromkeys(chain(*_COMMANDS, *_TURNS), "\ufffd") | dict.fromkeys(map(ord, "\t\n\v\f\r\0"), " ")
+"""For `str.translate`, in formats that people look at too: spaces for what separates, a mark for what would command a
+terminal (as characters, and as bytes that are no UTF-8) or turn the line round."""
 
 
 def frame_names(columns: Columns) -> list[tuple[str, ...]]:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from heaptide._errors import NothingToShow
+from heaptide.render.markup import NO_XML
 
 FORMATS = ("svg", "pdf", "ps", "png", "gif")
 TIME_LIMIT = 300.0
@@ -37,7 +38,7 @@ def draw(source: str, form: str, *, time_limit: float = TIME_LIMIT) -> bytes:
         try:
             run = subprocess.run(
                 arguments,
-                input=source.encode("utf-8", "replace"),
+                input=NO_XML.sub("\ufffd", source).encode("utf-8"),
                 capture_output=True,
                 timeout=time_limit,
                 check=False,

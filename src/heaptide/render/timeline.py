@@ -22,9 +22,9 @@ from heaptide.analysis.over_time import Curve, Layer, OverTime
 from heaptide.render import names, palette, units
 from heaptide.render.axes import size_label, size_ticks, time_ticks
 from heaptide.render.growth import headline
-from heaptide.render.harmless import harmless, shortened
+from heaptide.render.harmless import shortened
 from heaptide.render.ledger import WORDS
-from heaptide.render.markup import marked_up
+from heaptide.render.markup import drawable, marked_up
 from heaptide.render.palette import Tone
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _words(layer: Layer) -> str:
     if layer.part is not None:
         return WORDS[layer.part]
     assert layer.place is not None
-    return harmless(layer.place.function) if layer.place.function else names.place_name(layer.place)
+    return drawable(layer.place.function or names.place_name(layer.place))
 
 
 def _colour(layer: Layer, number: int) -> str:
@@ -229,7 +229,7 @@ def _texts(found: OverTime) -> list[str]:
     when = f"from {started:%Y-%m-%d %H:%M:%S %Z}, {units.duration(found.series.duration_s)}, {found.series.mode}"
     if found.series.live:
         when += ", the recording goes on"
-    return [f"{names.base_name(found.series.path)}: {what} over time", harmless(headline(found.growth)), when]
+    return [*map(drawable, (f"{names.base_name(found.series.path)}: {what} over time", headline(found.growth))), when]
 
 
 def _heading(figure: Figure, found: OverTime) -> None:
