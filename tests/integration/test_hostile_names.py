@@ -193,9 +193,10 @@ def check_picture(path: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", ["tide", "pb"])
-def test_the_report(files: dict[str, Path], capsysbinary: Capture, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("verb", ["report", "flame"])
+def test_pages(files: dict[str, Path], capsysbinary: Capture, tmp_path: Path, kind: str, verb: str) -> None:
     output = tmp_path / "x.html"
-    answered(capsysbinary, "report", str(files[kind]), "-o", str(output))
+    answered(capsysbinary, verb, str(files[kind]), "-o", str(output))
     check_html(output.read_bytes())
 
 

@@ -13,12 +13,13 @@ from heaptide.cli import opening, options
 from heaptide.cli.choosing import Choice, choice
 from heaptide.cli.nearest import did_you_mean
 
-FORMATS = ("svg",)
+FORMATS = ("svg", "html")
 
 _EPILOG = f"""\b
 Examples:
   heaptide flame -o held.svg                    what the newest capture held at its end
   heaptide flame server.4711.tide --base 10m -o growth.svg --open
+  heaptide flame -o held.html                   to search, to zoom, to choose moments
   heaptide flame -o callers.svg --inverted      sites first, their callers below
 
 {options.MOMENTS_HELP}"""
@@ -32,7 +33,7 @@ Examples:
     required=True,
     metavar="FILE",
     shell_complete=options.complete_files,
-    help="svg, by the file's name.",
+    help="svg, or html to search and zoom in, by the file's name.",
 )
 @options.moments
 @options.value
@@ -53,7 +54,9 @@ Examples:
 @options.mapped
 @options.search
 @opening.option
+@click.pass_context
 def command(
+    context: click.Context,
     capture: str | None,
     output: str,
     at: str,
@@ -80,7 +83,14 @@ def command(
     Colours tell modules apart. With --base a box is as wide as what changed below it, up or down, and its colour tells
     which: orange grew, blue shrank.
     """
-    _check(output)
+    if _format_of(output) == "html":
+        from heaptide.cli import flame_page
+
+        begin = flame_page.Beginning(at, base, value, mapped, all_frames, upwards)
+        flame_page.write(context, output, capture, begin, search)
+        if open_it:
+            opening.open_file(output)
+        return
 
     from heaptide.analysis.flame import flame
     from heaptide.analysis.site import no_frame, not_users
@@ -109,12 +119,13 @@ def command(
     inputs.finish(chosen.read)
 
 
-def _check(output: str) -> None:
-    """UsageError when the file's name is of no format that we draw."""
+def _format_of(output: str) -> str:
+    """The format by the file's name. UsageError when it is none of ours."""
     suffix = Path(output).suffix.removeprefix(".").lower()
-    if suffix not in FORMATS:
-        raise UsageError(
-            f"{output}: {'.' + suffix if suffix else 'a name without an ending'} is no flame graph's"
-            f"{did_you_mean(suffix, FORMATS)}",
-            hint=f"end the name in {' or '.join('.' + name for name in FORMATS)}",
-        )
+    if suffix in FORMATS:
+        return suffix
+    raise UsageError(
+        f"{output}: {'.' + suffix if suffix else 'a name without an ending'} is no flame graph's"
+        f"{did_you_mean(suffix, FORMATS)}",
+        hint=f"end the name in {' or '.join('.' + name for name in FORMATS)}",
+    )
