@@ -17,6 +17,7 @@ from heaptide.analysis.ledger import Ledger, Reading, ledger, timeline
 from heaptide.analysis.page_stacks import PageStacks, page_stacks
 from heaptide.analysis.site_curves import SiteCurve, site_curves
 from heaptide.analysis.stack_changes import stack_changes
+from heaptide.analysis.top import Top, top
 from heaptide.model import Series, Snapshot
 
 Ints = npt.NDArray[np.int64]
@@ -47,6 +48,8 @@ class Report:
     """Of blocks, and of mappings where there are any."""
     top_sites: tuple[SiteCurve, ...]
     births: Births | None
+    tables: tuple[Top, ...]
+    """At `end`, by function: what is in use and what was allocated, where the recording tells."""
 
     def thinned(self, limit: int) -> Report:
         """The same with at most so many moments."""
@@ -89,7 +92,8 @@ def report(
     if not blocks.values:
         raise NothingToShow(f"{series.path} holds no heap values", hint="see: heaptide pprof")
     mapped = None if series.mappings is None else page_stacks(stack_changes(series.mappings, at), "mmap")
-    progress("reading the ledger", 0.7)
+    progress("adding up", 0.7)
+    end = series.at("end")
     return Report(
         series=series,
         shots=tuple(series.snapshots[index] for index in at.tolist()),
@@ -100,6 +104,7 @@ def report(
         stacks=(blocks,) if mapped is None or not len(mapped.paths) else (blocks, mapped),
         top_sites=site_curves(blocks.frames, blocks.site_frame, blocks.changes),
         births=births(series),
+        tables=tuple(top(end, value=value) for value in ("inuse_space", "alloc_space") if value in end.values),
     )
 
 

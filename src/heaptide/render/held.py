@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
-from heaptide.analysis.top import top
+from heaptide.analysis.top import Top, top
 from heaptide.model import Series
 from heaptide.render import names, units
 
 
-def sentence(series: Series) -> str:
-    """For a person, without a full stop. Raises NothingToShow where there is no snapshot."""
+def sentence(series: Series, table: Top | None = None) -> str:
+    """For a person, without a full stop. Raises NothingToShow where there is no snapshot.
+
+    ``table``: what is in use at `end`, where that is at hand.
+    """
     end = series.moment("end")
     profile = series.at(end)
-    table = top(profile)
+    table = table or top(profile)
     if not table.rows:
         if not end.allocated_bytes:
             return "no allocation was sampled: try --exact" if table.sampled else "the program allocated nothing"

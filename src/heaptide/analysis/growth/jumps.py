@@ -131,9 +131,16 @@ def _rise_at(series: Floats, begin: int, index: int, end: int) -> _Rise:
     near = np.arange(max(begin + 1, index - 2), min(end, index + 3))
     steps = series[near] - series[near - 1]
     sharp = int(near[np.argmax(steps)])
-    before = float(np.median(series[max(begin, sharp - 5) : sharp]))
-    after = float(np.median(series[sharp : min(end, sharp + 5)]))
+    before = _median(series[max(begin, sharp - 5) : sharp])
+    after = _median(series[sharp : min(end, sharp + 5)])
     return _Rise(sharp, after - before, before)
+
+
+def _median(few: Floats) -> float:
+    """Of a few numbers, of which there is at least one. (np.median takes ten times as long for five of them.)"""
+    ordered = sorted(few.tolist())
+    half = len(ordered) // 2
+    return float(ordered[half]) if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def _lasting(series: Floats, rise: _Rise) -> bool:

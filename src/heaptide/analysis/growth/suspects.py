@@ -70,11 +70,11 @@ def suspects_of(
     growth = _growth_by_row(series, stretch, profile.ids)
     every = np.arange(len(stretch.columns))
     callers = spread_growth(profile, sites, judgements, growth, partial(case.sums, every), partial(case.judge, every))
-    members, in_use, ages = _members(sites), histories.in_use_bytes, _ages(case)
+    members, sparks, ages = _members(sites), _sparks(case.stretch, histories.in_use_bytes), _ages(case)
     told = Telling(profile, sites)
     found = [
         replace(
-            _told(_site(case, kind, place, judgement, in_use[place], members[place], growth), told, (place,)),
+            _told(_site(case, kind, place, judgement, sparks[place], members[place], growth), told, (place,)),
             ages=ages.get(place, ()),
         )
         for place, judgement in enumerate(judgements)
@@ -155,7 +155,7 @@ def _told(suspect: Suspect, told: Telling, own: Sequence[int]) -> Suspect:
 
 
 def _site(
-    case: _Case, kind: Kind, place: int, judgement: Judgement, in_use: Floats, rows: Ints, growth: Floats
+    case: _Case, kind: Kind, place: int, judgement: Judgement, spark: tuple[float, ...], rows: Ints, growth: Floats
 ) -> Suspect:
     return Suspect(
         rank=0,
@@ -166,7 +166,7 @@ def _site(
         stack=heaviest_stack(case.profile, case.sites, rows, growth),
         steps=_steps(case.stretch, judgement),
         share=0.0,
-        spark=_spark(case.stretch, in_use),
+        spark=spark,
         stacks=len(rows),
     )
 
@@ -184,7 +184,7 @@ def _caller(case: _Case, kind: Kind, spread: Spread, sites: Sequence[Suspect], g
         stack=frames[place:],
         steps=_steps(case.stretch, spread.judgement),
         share=0.0,
-        spark=_spark(case.stretch, spread.history.in_use_bytes[0]),
+        spark=_sparks(case.stretch, spread.history.in_use_bytes[:1])[0],
         stacks=len(spread.rows),
         parts=tuple(sites[site] for site in spread.sites),
     )
@@ -198,7 +198,8 @@ def _steps(stretch: Stretch, judgement: Judgement) -> tuple[Step, ...]:
     )
 
 
-def _spark(stretch: Stretch, in_use: Floats) -> tuple[float, ...]:
-    times = stretch.times if len(in_use) == len(stretch.times) else stretch.times[stretch.thinned(COARSE)]
+def _sparks(stretch: Stretch, in_use: Floats) -> list[tuple[float, ...]]:
+    """One for each row."""
+    times = stretch.times if in_use.shape[1] == len(stretch.times) else stretch.times[stretch.thinned(COARSE)]
     moments = np.linspace(stretch.times[0], stretch.times[-1], SPARK_POINTS)
-    return tuple(np.interp(moments, times, in_use).tolist())
+    return [tuple(np.interp(moments, times, row).tolist()) for row in in_use]

@@ -14,7 +14,7 @@ from heaptide.analysis.growth import Growth
 from heaptide.analysis.report import Report
 from heaptide.model import Frame
 from heaptide.render import growth as growths
-from heaptide.render import held, names
+from heaptide.render import held, names, units
 from heaptide.render.listing import Lines
 from heaptide.render.page import header as heads
 from heaptide.render.page.document import Section, pack
@@ -106,7 +106,7 @@ def _recording(found: Report) -> dict[str, object]:
 
 def _headline(found: Report) -> dict[str, str]:
     """The verdict; of a file with one moment what is held there."""
-    held_text = clean(held.sentence(found.series))
+    held_text = clean(_held(found))
     if found.growth is None:
         return {"verdict": "none", "text": held_text, "detail": "One moment: nothing can be said of growth."}
     lines = [clean(line) for line in growths.others(found.growth)]
@@ -115,6 +115,13 @@ def _headline(found: Report) -> dict[str, str]:
         "text": clean(growths.headline(found.growth)),
         "detail": "\n".join([*lines, held_text]),
     }
+
+
+def _held(found: Report) -> str:
+    """What is in use at the end; of a file that only tells what was allocated, that."""
+    if "inuse_space" in found.stacks[0].values:
+        return held.sentence(found.series, next(table for table in found.tables if table.value == "inuse_space"))
+    return f"{units.size(found.tables[0].total)} were allocated" if found.tables else "no bytes are told"
 
 
 def _growth_text(growth: Growth, found: Report) -> str:

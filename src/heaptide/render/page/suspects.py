@@ -11,11 +11,13 @@ from heaptide.model import Frame
 from heaptide.render import growth as words
 from heaptide.render import names, pace, units
 from heaptide.render.page.excerpts import Excerpts
-from heaptide.render.page.texts import Strings, clean
+from heaptide.render.page.texts import Strings, clean, shortened
 
 ACTING_SHOWN, QUIET_SHOWN = 100, 40
 """So many suspects are told, those that grow fastest; and so many sites that need no action, those that grew most."""
-_PARTS = 30
+_PARTS, _FRAMES = 30, 64
+_LONGEST = 400
+"""Characters of a frame in a stack."""
 
 
 def suspects(growth: Growth, strings: Strings, excerpts: Excerpts) -> list[dict[str, object]]:
@@ -55,7 +57,7 @@ def _suspect(suspect: Suspect, strings: Strings, excerpts: Excerpts) -> dict[str
         "spark": [round(size) for size in suspect.spark],
         "site": _site(site),
         "place_text": clean(words.site_name(suspect)),
-        "stack": [_frame(frame) for frame in suspect.stack],
+        "stack": [_frame(frame) for frame in suspect.stack[:_FRAMES]],
         "source": excerpts.at(site),
         "ages": list(suspect.ages),
         "suppressed": None if suspect.suppressed is None else clean(suspect.suppressed),
@@ -74,4 +76,4 @@ def _site(site: Frame | None) -> dict[str, object]:
 
 def _frame(frame: Frame) -> str:
     name, where = names.frame_name(frame)
-    return clean(f"{name}  {where}" if where else name)
+    return clean(shortened(f"{name}  {where}" if where else name, _LONGEST))

@@ -12,24 +12,22 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from heaptide.analysis.report import Report
-from heaptide.analysis.top import Top, top
+from heaptide.analysis.top import Top
 from heaptide.render import headings, names, units
 from heaptide.render import ledger as ledgers
 from heaptide.render.page.maker import Document
-from heaptide.render.page.texts import clean
+from heaptide.render.page.texts import clean, shortened
 
-_ROWS = 20
-_QUIET = 10
+_ROWS, _ACTING, _QUIET, _FRAMES = 20, 20, 10, 30
+_LONGEST = 300
+"""Characters of a text in these words: nobody reads on, and a page has room for other things."""
 
 
 def words(found: Report, document: Document) -> str:
     """The HTML, one article."""
     header: dict[str, Any] = document.header
     parts = [_head(header), _notices(header), _suspects(header["suspects"])]
-    end = found.series.at("end")
-    for value in ("inuse_space", "alloc_space"):
-        if value in found.stacks[0].values:
-            parts.append(_table(top(end, value=value), headings.VALUE_WORDS[value]))
+    parts += [_table(table, headings.VALUE_WORDS[table.value]) for table in found.tables]
     parts += [_ledger(found), _costs(header)]
     return f'<article class="words">\n{"".join(parts)}</article>'
 
@@ -67,7 +65,9 @@ def _notices(header: dict[str, Any]) -> str:
 def _suspects(found: Sequence[dict[str, Any]]) -> str:
     acting = [suspect for suspect in found if suspect["acts"]]
     quiet = [suspect for suspect in found if not suspect["acts"]][:_QUIET]
-    parts = "".join(_suspect(suspect) for suspect in acting)
+    parts = "".join(_suspect(suspect) for suspect in acting[:_ACTING])
+    if len(acting) > _ACTING:
+        parts += f"<p>and {units.count(len(acting) - _ACTING)} more</p>\n"
     if quiet:
         rows = [[suspect["place_text"], suspect["verdict"], suspect["growth_text"]] for suspect in quiet]
         parts += _rows("Sites that need no action", ("Site", "Verdict", "Growth"), rows)
@@ -87,7 +87,7 @@ def _suspect(suspect: dict[str, Any]) -> str:
     )
     lines = [rate, suspect["growth_text"], *suspect["steps"], f"why: {suspect['why']}", suspect["limit_text"]]
     lines += [f"of it {part['rate_text']} at {part['place_text']}" for part in suspect["parts"]]
-    stack = "".join(f"<li>{_text(frame)}</li>\n" for frame in suspect["stack"])
+    stack = "".join(f"<li>{_text(frame)}</li>\n" for frame in suspect["stack"][:_FRAMES])
     return (
         f"<section>\n<h3>{suspect['rank']}. {_text(suspect['verdict'])}: {_text(suspect['place_text'])}</h3>\n"
         f"{_list(line for line in lines if line)}<ol>\n{stack}</ol>\n</section>\n"
@@ -149,4 +149,4 @@ def _rows(caption: str, titles: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 
 def _text(text: str) -> str:
-    return html.escape(clean(str(text)))
+    return html.escape(clean(shortened(text, _LONGEST)))
