@@ -270,7 +270,7 @@ static uint32_t capture_mapping(struct ht_books *b, struct ht_thread *t, const s
 // A capture of this thread has not ended: either a signal handler, which we are in, has interrupted it, or one has left it by
 // longjmp. Stack pointers cannot tell, for handlers may have a stack of their own, above or below. Our own stack can: it
 // passes through the interrupted frame, or it is whole without one.
-static HT_COLD bool was_left(struct ht_thread *t, const struct ht_caller *caller) {
+HT_COLD bool ht_stacks_was_left(struct ht_thread *t, const struct ht_caller *caller) {
     enum { PATIENCE = 1000 }; // this, too, may have been interrupted or left
     if (t->judging && t->judging++ < PATIENCE) return false;
     t->judging = 1;
@@ -281,8 +281,6 @@ static HT_COLD bool was_left(struct ht_thread *t, const struct ht_caller *caller
     t->judging = 0;
     return left;
 }
-
-bool ht_stacks_was_left(struct ht_thread *t, const struct ht_caller *caller) { return was_left(t, caller); }
 
 // What the thread had in hand when it left: nobody else would ever put it down.
 static HT_COLD void put_down(struct ht_thread *t) {
@@ -299,7 +297,7 @@ static inline uint32_t guarded(struct ht_books *b, struct ht_thread *t, const st
     if (ht_unlikely(!t)) return lose(b, HT_LOSS_NO_MEMORY, HT_ID_NO_STACK);
     ht_ask_for_recorder(b);
     if (ht_unlikely(t->capturing)) {
-        if (!was_left(t, caller)) return lose(b, HT_LOSS_NESTED, HT_ID_NESTED);
+        if (!ht_stacks_was_left(t, caller)) return lose(b, HT_LOSS_NESTED, HT_ID_NESTED);
         put_down(t);
     }
     if (ht_unlikely(ht_has_left_room(t->reserved))) ht_log_left(b, t); // no capture is under way: it was left

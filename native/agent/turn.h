@@ -3,7 +3,7 @@
 // holder may be the very thread that a signal handler has interrupted.
 //
 // The turn knows whose it is. A handler that leaves by longjmp leaves it taken for ever; the thread that left finds out at
-// its next capture (stacks.c, was_left) and gives back what is its own.
+// its next capture (ht_stacks_was_left) and gives back what is its own.
 #ifndef HEAPTIDE_TURN_H
 #define HEAPTIDE_TURN_H
 
