@@ -36,7 +36,10 @@ function foldWords(page: HTMLElement): void {
   if (!words?.firstElementChild) return words?.remove();
   // The page has a headline of its own, and a document has one h1.
   for (const heading of words.querySelectorAll("h1")) heading.replaceWith(el("p", {}, heading.textContent));
-  page.append(el("details", { class: "as-text" }, el("summary", {}, "The report as text"), words));
+  // Tables that scroll sideways are to be reached by keys.
+  for (const table of words.querySelectorAll("table")) table.tabIndex = 0;
+  const folded = el("details", {}, el("summary", {}, "The report as text"), words);
+  page.append(el("footer", { class: "as-text" }, folded));
 }
 
 const host = document.getElementById("heaptide-app")!;

@@ -62,5 +62,6 @@ function table(classes: readonly SizeClass[]): HTMLElement {
   });
   const titles = ["Size of block", "Bytes", "Bytes %", "Blocks", "Blocks %", "Call paths"];
   const head = el("tr", {}, ...titles.map((title, i) => el("th", { scope: "col", class: i ? "number" : "" }, title)));
-  return el("div", { class: "scroll figure-text" }, el("table", { class: "plain" }, el("thead", {}, head), el("tbody", {}, ...rows)));
+  const grid = el("table", { class: "plain" }, el("thead", {}, head), el("tbody", {}, ...rows));
+  return el("div", { class: "scroll figure-text", tabindex: 0, role: "region", "aria-label": "Sizes, as a table" }, grid);
 }
