@@ -91,8 +91,7 @@ def document(tree: Tree) -> bytes:
         "heap.stack.site": section("u32", leaf),
     }
     for column, values in {"space": tree.own[leaf], "objects": np.ones(len(leaf), np.int64)}.items():
-        sections[f"heap.alloc_{column}"] = section("varint", values)
-        sections[f"heap.free_{column}"] = section("varint", np.zeros(len(leaf), np.int64))
+        sections[f"heap.alloc_{column}"] = sections[f"heap.inuse_{column}"] = section("varint", values)
     return pack(_header(tree, len(leaf)), sections)
 
 

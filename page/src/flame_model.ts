@@ -59,7 +59,8 @@ export class FlameModel {
   whole = 0;
   private grouping!: Grouping;
   private names: string[] = [];
-  private shorts: string[] = [];
+  /** Made when they are first asked for: most places never have a box that is wide enough. */
+  private shorts: (string | undefined)[] = [];
   private made = ["", "", "", ""];
 
   constructor(private readonly app: App) {
@@ -90,8 +91,7 @@ export class FlameModel {
     const { by } = app.state.now;
     this.grouping = app.grouping();
     this.names = this.grouping.sample.map((frame) => placeText(app.document, frame, by));
-    if (by === "file" || by === "module") this.shorts = this.names.map(baseName);
-    else this.shorts = this.names.map(shortName);
+    this.shorts = [];
     const hidden = this.placesNamed(this.options.without);
     const collapse = by === "file" || by === "module";
     this.tree = mergedTree(app.dataset.parent, this.grouping.row, { hidden, collapse });
@@ -145,8 +145,12 @@ export class FlameModel {
     return node === 0 ? "all" : this.names[this.tree.place[node]!]!;
   }
 
+  /** As much of the name as tells what it is: without arguments, without folders. */
   short(node: number): string {
-    return node === 0 ? "all" : this.shorts[this.tree.place[node]!]!;
+    if (node === 0) return "all";
+    const { by } = this.app.state.now;
+    const shorten = by === "file" || by === "module" ? baseName : shortName;
+    return (this.shorts[this.tree.place[node]!] ??= shorten(this.name(node)));
   }
 
   /** Where its code is; empty for the root and for folded call paths. */
