@@ -15,10 +15,8 @@ have loops of their own.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,14 +24,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import Browser, sync_playwright
 
+from heaptide.cli.main import cli
 from tests.browser import hostile
+from tests.browser.commands import done, heaptide
 from tests.browser.visits import Visit
 from tests.browser.visits import visit as pay_visit
 
-SECONDS = 4
-_PROFILERS = ("HEAPTIDE_", "HEAPPROFILE", "HEAP_PROFILE_", "LD_PRELOAD")
+SECONDS = 3
+STRANGER = "stranger.test"
+"""A name that the browser believes to be this machine's, as a name server of an enemy's would have it."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +46,6 @@ class Recordings:
     exact: Path
     sampled: Path
     hostile: Path
-
-
-def heaptide(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """A command of ours, to its end."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(_PROFILERS)}
-    return subprocess.run(
-        [sys.executable, "-m", "heaptide", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=environment,
-        check=False,
-    )
-
-
-def done(run: subprocess.CompletedProcess[str]) -> str:
-    """What a command printed that went well."""
-    assert run.returncode == 0, run.stderr
-    return run.stdout
 
 
 def compiled(folder: Path) -> Path:
@@ -95,8 +78,9 @@ def reports(recordings: Recordings) -> dict[Path, Path]:
     """Report by capture."""
     captures = (recordings.exact, recordings.sampled, recordings.hostile)
     made = {capture: capture.with_suffix(".html") for capture in captures}
-    for capture, report in made.items():
-        done(heaptide("report", capture, "-o", report))
+    with ThreadPoolExecutor(2) as pool:
+        for run in pool.map(lambda pair: heaptide("report", pair[0], "-o", pair[1]), made.items()):
+            done(run)
     return made
 
 
@@ -107,7 +91,9 @@ def browser() -> Iterator[Browser]:
         pytest.skip("not installed: chromium (tests/system-packages.txt)")
     with sync_playwright() as playwright:
         # As root Chromium has no sandbox to offer; what it opens here is ours.
-        chromium = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", f"--host-resolver-rules=MAP {STRANGER} 127.0.0.1"]
+        )
         yield chromium
         chromium.close()
 
@@ -123,9 +109,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
 
     yield enter
     for tab in open_tabs:
-        if tab.scripts:
-            tab.settle()
-        tab.page.context.close()
+        tab.leave()
     for tab in open_tabs:
         tab.check()
 
@@ -133,7 +117,8 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
 @pytest.fixture
 def ask() -> Callable[..., Any]:
     def answer(*words: object) -> Any:
-        printed = done(heaptide(*words))
-        return json.loads(printed) if "--json" in words else printed
+        found = CliRunner().invoke(cli, [str(word) for word in words])  # in this process: a test asks often
+        assert found.exit_code == 0, found.output
+        return json.loads(found.stdout) if "--json" in words else found.stdout
 
     return answer

@@ -61,6 +61,19 @@ class Visit:
         """Until the page has drawn what it was about to draw, and what it says of that has arrived."""
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
 
+    def leave(self) -> None:
+        """Closes the tab, once what it has to say has arrived."""
+        if self.page.is_closed():
+            return
+        if self.scripts:
+            self.settle()
+        self.page.context.close()
+
+    def forgive(self, beginning: str) -> None:
+        """Faults that begin so were meant."""
+        self.settle()
+        self.faults[:] = [fault for fault in self.faults if not fault.startswith(beginning)]
+
     def check(self) -> None:
         """Nothing of what may never happen has happened."""
         assert not self.faults, "\n".join(self.faults)
