@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from heaptide.analysis.growth.paths import Paths
 from heaptide.analysis.growth.result import ACTING, Judgement
 from heaptide.analysis.growth.sites import Sites
 from heaptide.model import Frame, Profile
@@ -26,7 +27,7 @@ Sums = Callable[[Ints, Ints, int], Histories]
 Judge = Callable[[Histories], list[Judgement]]
 
 _MOST = 48
-"""So many callers are looked at, those with the most growth."""
+"""So many callers are looked at, those with the most growth. At most 62: which stacks they have is told by bits."""
 _LEAST_PARTS = 3
 _LARGEST_PART = 0.6
 """Where one site has more of the growth than this, it is not spread."""
@@ -71,7 +72,8 @@ def spread_growth(
     weak = np.array([judgement.verdict not in ACTING for judgement in judgements])
     many = int((~weak).sum()) >= _MANY
     reach = np.where(weak, np.inf, _NEAR if many else 0)
-    callers = _callers(profile, sites, reach[sites.of_row], growth)
+    paths = Paths(profile)
+    callers = _callers(paths, sites, reach[sites.of_row], growth)
     if not callers:
         return []
     told = judge(_histories(callers, sums))
@@ -79,7 +81,7 @@ def spread_growth(
     named = [callers[place] for place in _nearest(callers, acting, growth)]
     if not named:
         return []
-    whole = [_with_acting_sites(caller, profile, sites, judgements, growth) for caller in named]
+    whole = [_with_acting_sites(caller, paths, sites, judgements, growth) for caller in named]
     history = _histories(whole, sums)
     return [
         Spread(
@@ -90,53 +92,29 @@ def spread_growth(
 
 
 def _with_acting_sites(
-    caller: _Caller, profile: Profile, sites: Sites, judgements: Sequence[Judgement], growth: Floats
+    caller: _Caller, paths: Paths, sites: Sites, judgements: Sequence[Judgement], growth: Floats
 ) -> _Caller:
     """With the sites below it that chance has made strong enough to act alone: they are parts like the others."""
     most = _LARGEST_PART * growth[caller.rows].sum()
-    below = np.array([_is_below(profile, row, caller.frame) for row in range(len(profile))])
-    elsewhere = np.bincount(sites.of_row[~below], minlength=len(judgements)) > 0
+    elsewhere = np.bincount(sites.of_row[~paths.below(caller.frame)], minlength=len(judgements)) > 0
     size = np.bincount(sites.of_row, weights=growth, minlength=len(judgements))
-    joins = np.array(
-        [
-            judgement.verdict in ACTING and not elsewhere[place] and size[place] <= most
-            for place, judgement in enumerate(judgements)
-        ]
-    )
+    acts = np.array([judgement.verdict in ACTING for judgement in judgements])
+    joins = acts & ~elsewhere & (size <= most)
     return replace(caller, rows=np.union1d(caller.rows, np.flatnonzero(joins[sites.of_row])))
 
 
-def _is_below(profile: Profile, row: int, caller: Frame) -> bool:
-    frames = profile.stacks.frames
-    return any(
-        frames[index].function == caller.function and frames[index].file == caller.file
-        for index in profile.stacks.stacks[row]
-    )
-
-
-def _callers(profile: Profile, sites: Sites, reach: Floats, growth: Floats) -> list[_Caller]:
+def _callers(paths: Paths, sites: Sites, reach: Floats, growth: Floats) -> list[_Caller]:
     """The callers with most growth from at least `_LEAST_PARTS` sites, none of which has most of it.
 
     `reach`: for each row how many frames above its site a caller may stand.
     """
-    found: dict[tuple[object, ...], tuple[Frame, list[int], list[int]]] = {}
-    for row in np.flatnonzero(reach).tolist():
-        seen = set()
-        for distance, index in enumerate(profile.stacks.stacks[row][int(sites.depth[row]) + 1 :], start=1):
-            if distance > reach[row]:
-                break
-            frame = profile.stacks.frames[index]
-            if frame.role != "user" or frame.function is None:
-                continue
-            key = (frame.function, frame.file, frame.module if frame.file is None else None)
-            if key not in seen:
-                seen.add(key)
-                _, rows, distances = found.setdefault(key, (frame, [], []))
-                rows.append(row)
-                distances.append(distance)
-    callers = [_Caller(_whole(frame), np.array(rows), float(np.mean(far))) for frame, rows, far in found.values()]
-    spread = [caller for caller in callers if _is_spread(sites, caller.rows, growth)]
-    return sorted(spread, key=lambda caller: -growth[caller.rows].sum())[:_MOST]
+    spread = [
+        _Caller(frame, rows, float(np.mean(far)))
+        for frame, rows, far in paths.callers(sites.depth, reach)
+        if _is_spread(sites, rows, growth)
+    ]
+    most = sorted(spread, key=lambda caller: -growth[caller.rows].sum())[:_MOST]
+    return [replace(caller, frame=_whole(caller.frame)) for caller in most]
 
 
 def _whole(frame: Frame) -> Frame:
@@ -145,11 +123,11 @@ def _whole(frame: Frame) -> Frame:
 
 
 def _is_spread(sites: Sites, rows: Ints, growth: Floats) -> bool:
+    if len(rows) < _LEAST_PARTS or not growth[rows].sum() > 0:
+        return False
     shares = _shares(sites, rows, growth)
-    total = growth[rows].sum()
-    return bool(
-        total > 0 and (shares > 0).sum() >= _LEAST_PARTS and shares.max() <= _LARGEST_PART * shares[shares > 0].sum()
-    )
+    grown = shares[shares > 0]
+    return bool(len(grown) >= _LEAST_PARTS and grown.max() <= _LARGEST_PART * grown.sum())
 
 
 def _shares(sites: Sites, rows: Ints, growth: Floats) -> Floats:
@@ -169,9 +147,10 @@ def _histories(callers: Sequence[_Caller], sums: Sums) -> Histories:
     member = np.zeros((len(rows), len(callers)), bool)
     for place, caller in enumerate(callers):
         member[np.searchsorted(rows, caller.rows), place] = True
-    patterns, group = np.unique(member, axis=0, return_inverse=True)
-    base = sums(rows, group.reshape(-1), len(patterns))
-    return base.combined(patterns.T.astype(np.float64))
+    bits = 1 << np.arange(len(callers) - 1, -1, -1)
+    patterns, group = np.unique(member @ bits, return_inverse=True)
+    base = sums(rows, group, len(patterns))
+    return base.combined((patterns & bits[:, None] != 0).astype(np.float64))
 
 
 def _nearest(callers: Sequence[_Caller], acting: Sequence[int], growth: Floats) -> list[int]:
