@@ -84,7 +84,7 @@ class Following:
         later = [written for written in found if written.started_realtime_ns > before.started_realtime_ns]
         if later:
             self._path, self._stamp, self._before = str(later[-1].path), None, None
-            self._executed, self._was_live, self._remark = False, False, "executed this program"
+            self._executed, self._was_live, self._remark = False, False, "after exec"
         elif not os.path.exists(f"/proc/{before.pid}"):
             self._executed, self._ended = False, "executed another program, which is not recorded"
 

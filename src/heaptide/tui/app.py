@@ -137,7 +137,7 @@ class LiveApp(App[None]):
 
     def on_trouble(self, trouble: Trouble) -> None:
         """What was read before stays."""
-        self._trouble = trouble.words
+        self._trouble = harmless(trouble.words)
         self._draw_head()
 
     # ---- Keys --------------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ class LiveApp(App[None]):
         try:
             return "\n".join(short(ledger(self.shown.series))) if self.shown is not None else ""
         except NothingToShow as error:
-            return error.message
+            return harmless(error.message)
 
     def _generations(self) -> tuple[Generation, ...]:
         return generations(self.shown, self.marks) if self.shown is not None else ()

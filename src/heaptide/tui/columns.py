@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The columns of the table of sites: four and the site where there are 80 cells, more where there is room."""
+"""The columns of the table of sites: four and the site where there are 80 cells, fewer or more elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from heaptide.render import pace, units
 from heaptide.tui import words
 
 _LEAST_SITE = 20
-_ROOMY, _WIDE = 104, 128
+_FAIR, _ROOMY, _WIDE = 72, 104, 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def columns_for(width: int, question: Question, *, sampled: bool) -> list[Column
     found.append(Column(since, 11, lambda spot: words.quantity(spot.since, value, signed=True), "since"))
     if width >= _ROOMY:
         found += [Column("rate", 12, _rate, "rate"), Column("95 %", 20, _interval)]
-    else:
+    elif width >= _FAIR:
         found.append(Column("rate, 95 %", 19, _interval, "rate"))
     found.append(Column("verdict", 8, _verdict, "verdict", "left"))
     if width >= _ROOMY:

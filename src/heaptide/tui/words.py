@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
@@ -16,6 +18,7 @@ VALUE_WORDS: dict[Value, str] = {"inuse_space": "in use", "alloc_space": "alloca
 VERDICT_STYLES = {"leak": "bold red", "growing": "bold yellow", "filling": "cyan", "cyclic": "cyan"}
 _NO_STACK = Frame(None, None, None, None, None, unresolved="no stack was recorded")
 _LONGEST = 2000
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 _LEAST_NAME = 12
 
 
@@ -32,7 +35,8 @@ def clip(text: str, width: int) -> str:
 
 
 def shortened(text: str) -> str:
-    """A name of at most 2,000 characters, the middle left out."""
+    """A name of at most 2,000 characters, the middle left out, and with a mark for bytes that are no UTF-8."""
+    text = _NO_TEXT.sub("\ufffd", text)
     if len(text) <= _LONGEST:
         return text
     half = _LONGEST // 2
