@@ -127,7 +127,11 @@ def nested(tree: Tree) -> str:
     for node in range(len(total) - 1, 0, -1):
         total[tree.parent[node]] += total[node]
     names = ["all", *(name_of(function) for function in tree.function[1:].tolist())]
-    made = [{"name": name, "value": value, "children": []} for name, value in zip(names, total.tolist(), strict=True)]
+    callees: list[list[object]] = [[] for _ in names]
+    made = [
+        {"name": name, "value": value, "children": below}
+        for name, value, below in zip(names, total.tolist(), callees, strict=True)
+    ]
     for node in range(1, len(made)):
-        made[tree.parent[node]]["children"].append(made[node])  # type: ignore[attr-defined]
+        callees[tree.parent[node]].append(made[node])
     return json.dumps(made[0], separators=(",", ":"))

@@ -48,7 +48,11 @@ export class CallGraph implements View {
     this.limit = select<string>("Show at most", options, (limit) =>
       app.state.setMore("calls.nodes", limit === String(USUAL.nodes) ? null : limit),
     );
-    const choose = (place: number) => this.choose(place);
+    const choose = (place: number) => {
+      this.choose(place);
+      const node = this.frame.querySelector<SVGGraphicsElement>(`#n${this.graph.nodes.indexOf(place)}`);
+      if (node) this.pan?.center(node);
+    };
     this.list = new EdgeList(choose);
     this.details = new Chosen(app, choose);
     host.append(

@@ -14,7 +14,7 @@ export interface Texts {
   share(value: number): string;
 }
 
-const SMALLEST_FONT = 9;
+const SMALLEST_FONT = 10;
 const FONT_RANGE = 13;
 const NAME_WIDTH = 44;
 const NAME_LINES = 4;

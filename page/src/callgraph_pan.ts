@@ -4,6 +4,8 @@
 const STEP = 60;
 const FACTOR = 1.25;
 const CLOSEST = 8;
+/** At this scale the smallest letters can be read. */
+const LEGIBLE = 1.1;
 
 /** Ties a picture to its frame. The frame has the focus; it is handed keys that are not for moving. */
 export class Pan {
@@ -66,6 +68,17 @@ export class Pan {
     this.y = point.y - ((point.y - this.y) * scale) / this.scale;
     this.scale = scale;
     this.place();
+  }
+
+  /** Brings a part of the picture to the middle of the frame, large enough to be read. */
+  center(part: SVGGraphicsElement): void {
+    this.scale = Math.max(this.scale, LEGIBLE);
+    this.place();
+    const [inside, frame] = [part.getBoundingClientRect(), this.frame.getBoundingClientRect()];
+    this.move(
+      frame.left + frame.width / 2 - (inside.left + inside.width / 2),
+      frame.top + frame.height / 2 - (inside.top + inside.height / 2),
+    );
   }
 
   private move(x: number, y: number): void {

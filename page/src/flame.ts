@@ -12,6 +12,7 @@ import { childrenOf, siblings } from "./flame_layout";
 import { FlameMenu, type Action } from "./flame_menu";
 import { FlameModel, joined } from "./flame_model";
 import { next } from "./flame_search";
+import { pathTo } from "./flame_tree";
 import type { Change } from "./state";
 import { isDark } from "./theme";
 import type { View } from "./views";
@@ -65,8 +66,12 @@ export class Flame implements View {
 
   update(change: Change): void {
     const { tree, layout } = this.model;
+    const cursor = this.model.keyOf(this.cursor);
     this.model.refresh(change.has("document"));
-    if (this.model.tree !== tree) this.cursor = this.root = 0;
+    if (this.model.tree !== tree) {
+      this.root = 0;
+      this.cursor = this.model.nodeOf(cursor);
+    }
     this.show();
     const elsewhere = change.has("focus") && this.model.keyOf(this.root) !== this.app.state.now.focus;
     if (this.model.layout !== layout || elsewhere) this.follow();
@@ -97,7 +102,9 @@ export class Flame implements View {
     const { model } = this;
     // Places of the same name have the same key: what is shown already is meant.
     const here = model.layout.width[this.root]! > 0 && model.keyOf(this.root) === focus;
-    if (!here) this.cursor = this.root = model.nodeOf(focus);
+    if (!here) this.root = model.nodeOf(focus);
+    const within = this.root === 0 || pathTo(model.tree, this.cursor).includes(this.root);
+    if (!within) this.cursor = this.root;
     if (!model.layout.width[this.cursor]) this.cursor = this.root;
     this.path.show(model, this.root);
     this.canvas.zoomTo(this.root, false);
