@@ -11,6 +11,7 @@ import numpy.typing as npt
 from heaptide.model import Series, Snapshot
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 def told_moments(series: Series, steps: Iterable[float] = (), also: Iterable[Snapshot] = ()) -> frozenset[int]:
@@ -31,20 +32,19 @@ def told_moments(series: Series, steps: Iterable[float] = (), also: Iterable[Sna
 
 
 def kept_moments(shots: Sequence[Snapshot], told: Iterable[int], limit: int) -> Ints:
-    """Indices of `told` and of others, evenly over time, so that there are at most `limit` (or all that are told)."""
+    """Indices of `told` and of others, evenly over time: at most `limit`, or all that are told."""
     if len(shots) <= limit:
         return np.arange(len(shots))
     must = set(told)
-    return np.array(sorted(must | _even(shots, limit - len(must))), np.int64)
+    others = np.array([place for place in range(len(shots)) if place not in must])
+    times = np.array([shots[place].offset_s for place in others.tolist()])
+    return np.array(sorted(must.union(others[_even(times, limit - len(must))].tolist())), np.int64)
 
 
-def _even(shots: Sequence[Snapshot], count: int) -> set[int]:
-    """At most so many snapshots: of equal stretches of time the one nearest to each stretch's middle."""
-    if count <= 0:
-        return set()
-    times = np.array([shot.offset_s for shot in shots])
-    width = (times[-1] - times[0]) / count
-    middles = times[0] + (np.arange(count) + 0.5) * width
+def _even(times: Floats, count: int) -> Ints:
+    """At most so many places: of equal stretches of time the one nearest to each stretch's middle."""
+    if count <= 0 or len(times) <= count:
+        return np.arange(len(times) if count > 0 else 0)
+    middles = times[0] + (np.arange(count) + 0.5) * (times[-1] - times[0]) / count
     right = np.clip(np.searchsorted(times, middles), 1, len(times) - 1)
-    nearest = np.where(middles - times[right - 1] <= times[right] - middles, right - 1, right)
-    return set(nearest.tolist())
+    return np.unique(np.where(middles - times[right - 1] <= times[right] - middles, right - 1, right))

@@ -37,7 +37,7 @@ _NAMED = 200
 
 @dataclass(frozen=True, slots=True)
 class PageStacks:
-    """Rows of `changes` and entries of `paths`, `tree.leaf` and `site` are the distinct stacks, ordered as the tree."""
+    """Rows of `changes` and entries of `paths`, `leaf` and `site` are the distinct stacks, ordered as the tree."""
 
     kind: Kind
     frames: Sequence[Frame]
@@ -45,6 +45,8 @@ class PageStacks:
     paths: Sequence[tuple[int, ...]]
     """Stacks, root first."""
     tree: PrefixTree
+    leaf: Ints
+    """Of each stack the node of its innermost frame."""
     site: Ints
     """Of each stack the node at which its value stands when runtime frames are hidden."""
     changes: Changes
@@ -90,17 +92,17 @@ def _joined(
     values: tuple[str, ...],
     folded: int,
 ) -> PageStacks:
-    """Equal paths become one stack. `below`: how many frames of each path stand below its site."""
+    """Equal paths with the same site become one stack. `below`: how many frames of each path stand below its site."""
     tree = prefix_tree(paths)
-    first = np.zeros(len(tree.leaf), np.int64)
-    first[tree.of_stack] = np.arange(len(paths))
+    _, first, group = np.unique(tree.leaf * (max(map(len, paths), default=0) + 1) + below, True, True)
     return PageStacks(
         kind,
         frames,
         [paths[place] for place in first.tolist()],
         tree,
-        ancestors_at(tree, tree.leaf, below[first]),
-        changes.grouped(tree.of_stack, len(tree.leaf)),
+        tree.leaf[first],
+        ancestors_at(tree, tree.leaf[first], below[first]),
+        changes.grouped(group, len(first)),
         values,
         folded,
     )
@@ -142,16 +144,16 @@ def fold(found: PageStacks, keep: Flags) -> PageStacks:
     tree = found.tree
     kept = np.zeros(len(tree.parent), bool)
     kept[0] = True
-    node = tree.leaf[keep]
+    node = found.leaf[keep]
     while len(node):
         kept[node] = True
         node = np.unique(tree.parent[node])
         node = node[~kept[node]]
-    kept_depth = marked_ancestor(tree, tree.leaf, kept)
+    kept_depth = marked_ancestor(tree, found.leaf, kept)
     named = _named_sites(found)
     folded_frame = len(found.frames) - 1
     deep = depths(tree)
-    below = deep[tree.leaf] - deep[found.site]
+    below = deep[found.leaf] - deep[found.site]
     paths = list(found.paths)
     for row in np.flatnonzero(~keep).tolist():
         length, above = int(kept_depth[row]), len(paths[row]) - int(below[row])

@@ -21,31 +21,26 @@ class PrefixTree:
     frame: Ints
     """Of each node the number that its stacks have there."""
     leaf: Ints
-    """Of each distinct stack the node of its last number; stacks stand in the order of the tree."""
-    of_stack: Ints
-    """For each stack that was put in its place in `leaf`."""
+    """Of each stack that was put in the node of its last number."""
 
 
 def prefix_tree(stacks: Sequence[tuple[int, ...]]) -> PrefixTree:
     """The tree of stacks, each a tuple of numbers of frames, root first. An empty one ends at the root."""
     order = sorted(range(len(stacks)), key=stacks.__getitem__)
-    parents, frames, leaves = [0], [-1], list[int]()
-    of_stack = np.zeros(len(stacks), np.int64)
-    before: tuple[int, ...] | None = None
+    parents, frames = [0], [-1]
+    leaf = np.zeros(len(stacks), np.int64)
+    before: tuple[int, ...] = ()
     path = [0]  # the nodes of the stack before: path[d] is d frames below the root
     for place in order:
         stack = stacks[place]
-        if stack != before:
-            common = _common(before or (), stack)
-            del path[common + 1 :]
-            for frame in stack[common:]:
-                parents.append(path[-1])
-                path.append(len(frames))
-                frames.append(frame)
-            leaves.append(path[-1])
-            before = stack
-        of_stack[place] = len(leaves) - 1
-    return PrefixTree(np.array(parents), np.array(frames), np.array(leaves, np.int64), of_stack)
+        common = _common(before, stack)
+        del path[common + 1 :]
+        for frame in stack[common:]:
+            parents.append(path[-1])
+            path.append(len(frames))
+            frames.append(frame)
+        leaf[place], before = path[-1], stack
+    return PrefixTree(np.array(parents), np.array(frames), leaf)
 
 
 def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:

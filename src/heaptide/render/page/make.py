@@ -7,6 +7,7 @@ from what their numbers take unpacked, then a few corrections by what came out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,9 +27,9 @@ REPORT_ROOM = 5_000_000
 ROOM = 3_000_000
 """Bytes that a document takes at most, unless told."""
 _FEWER_MOMENTS = 60
-_TRIES = 4
-_GOOD = 0.9
-"""So much of the room is used: good enough."""
+_TRIES = 6
+_GOOD, _AIM = 0.9, 0.97
+"""So much of the room is used: good enough; and so much is aimed at."""
 _HOPELESS = 2.0
 """What takes so many times the room before it is packed is not tried."""
 _PER_ENTRY = 0.7
@@ -78,18 +79,29 @@ def _folded(found: Report, maker: Maker, room: int) -> Document:
     rank = np.empty(len(ordered), np.int64)
     rank[ordered] = np.arange(len(ordered))
     ranks = np.split(rank, np.cumsum([len(weight) for weight in weights])[:-1])
-    target, best = float(room), None
+    target, tried, best = float(room), list[tuple[float, int]](), None
     for _ in range(_TRIES):
         count = int(np.searchsorted(spent, target))
         parts = tuple(fold(part, own < count) for part, own in zip(found.stacks, ranks, strict=True))
         made = maker.document(replace(found, stacks=parts))
         if best is None or _better(made, best, room):
             best = made
-        if _GOOD * room <= len(made.data) <= room:
+        fits = len(made.data) <= room
+        if (fits and len(made.data) >= _GOOD * room) or (not fits and not count):
             break
-        target *= 0.97 * room / len(made.data)
+        tried.append((target, len(made.data)))
+        target = _next(tried, _AIM * room)
     assert best is not None
     return best
+
+
+def _next(tried: Sequence[tuple[float, int]], wanted: float) -> float:
+    """What to spend so that the size is as wanted: along the line through the last two tries, or through nothing."""
+    target, size = tried[-1]
+    before, size_before = tried[-2] if len(tried) > 1 else (0.0, 0)
+    if size == size_before:
+        return target * wanted / size
+    return max(0.0, target + (wanted - size) * (target - before) / (size - size_before))
 
 
 def _better(one: Document, other: Document, room: int) -> bool:

@@ -83,7 +83,7 @@ def dataset_sections(found: PageStacks, frames: Frames) -> dict[str, Section]:
     columns = {
         "node.parent": section("varint", np.arange(len(tree.parent)) - tree.parent),
         "node.frame": section("u32", frames.numbers(found.frames, tree.frame)),
-        "stack.leaf": section("u32", tree.leaf),
+        "stack.leaf": section("u32", found.leaf),
         "stack.site": section("u32", found.site),
         **{name: _changes(found.changes, name) for name in COUNTERS},
     }
@@ -95,7 +95,7 @@ def dataset_header(found: PageStacks) -> dict[str, object]:
     return {
         "kind": found.kind,
         "label": _LABELS[found.kind],
-        "stacks": len(found.tree.leaf),
+        "stacks": len(found.paths),
         "folded": found.folded,
         "nodes": len(found.tree.parent),
         "scale": found.changes.object_scale,
