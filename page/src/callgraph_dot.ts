@@ -84,5 +84,6 @@ export function wrapped(name: string): string[] {
 
 /** For a quoted string of DOT, in which entities and backslashes mean something. */
 export function escaped(text: string): string {
-  return text.replace(/[\0-\x1f\x7f]/g, " ").replace(/&/g, "&amp;").replace(/\\/g, "\\\\").replace(/"/g, '\\"');
+  const legible = text.replace(/[\0-\x1f\x7f]/g, " ").replace(/[\ufffe\uffff\p{Cs}]/gu, "\ufffd"); // no XML holds these
+  return legible.replace(/&/g, "&amp;").replace(/\\/g, "\\\\").replace(/"/g, '\\"');
 }
