@@ -84,6 +84,13 @@ def test_long_addresses(access: Access) -> None:
     assert access.judge(replace(request, length=LONGEST_TARGET + 1)).status == 414
 
 
+def test_a_question_has_no_body(access: Access) -> None:
+    cookie = enter(access)
+    assert access.judge(asked("/x", cookie=cookie, content_length="0")).what == "pass"
+    assert access.judge(asked("/x", cookie=cookie, content_length="1")).status == 413
+    assert access.judge(asked("/x", cookie=cookie, transfer_encoding="chunked")).status == 413
+
+
 @pytest.mark.parametrize("host", [HOST, "localhost:4711", "LOCALHOST:80", "127.0.0.1", "localhost:9000"])
 def test_our_own_names(access: Access, host: str) -> None:
     """Any port: a tunnel may use another."""

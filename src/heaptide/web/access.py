@@ -81,6 +81,8 @@ class Access:
         """Of every request, before anything else looks at it."""
         if asked.method not in ("GET", "HEAD"):
             return _no(405, "only GET and HEAD are answered")
+        if asked.header("content-length") not in (None, "0") or asked.header("transfer-encoding") is not None:
+            return _no(413, "a question has no body")
         if asked.length > LONGEST_TARGET:
             return _no(414, "the address is too long")
         if not self._names_us(asked.header("host")):

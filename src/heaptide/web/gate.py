@@ -84,7 +84,7 @@ def _refusal_or_entry(verdict: Verdict) -> Response | None:
     if verdict.what == "pass":
         return None
     if verdict.what == "refuse":
-        headers = {"Allow": "GET, HEAD"} if verdict.status == 405 else {}
+        headers = {"Connection": "close"} | ({"Allow": "GET, HEAD"} if verdict.status == 405 else {})
         return PlainTextResponse(f"{verdict.text}\n", verdict.status, headers)
     return RedirectResponse("/", 303, {"Set-Cookie": verdict.cookie} if verdict.cookie else {})
 

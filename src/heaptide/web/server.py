@@ -25,7 +25,7 @@ from heaptide.web.access import in_address
 MOST_CONNECTIONS = 64
 LONGEST_HEAD = 16384
 """Bytes of a request line with its headers."""
-HEAD_TIME_S = 10.0
+HEAD_TIME_S = 5.0
 """Seconds in which a connection has to send a request, from its first byte or from its beginning."""
 IDLE_S = 30
 
