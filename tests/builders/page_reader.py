@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a page's document and adds up ranges as the page does, in the simplest way, to hold it against `analysis.top`."""
+"""Reads a page's document and adds up ranges as the page does, in the simplest way, to hold it against `top`."""
 
 from __future__ import annotations
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from heaptide._errors import UsageError
-from heaptide.cli import options
+from heaptide.cli import opening, options
 from heaptide.cli.guard import say
 
-_WORDS = 100_000
+if TYPE_CHECKING:
+    from heaptide.model import Series
+    from heaptide.render.listing import Lines
+
+_WORDS = 150_000
 """Bytes that are kept free for what the page says in words."""
 _EPILOG = """\b
 Examples:
   heaptide report                             the newest capture here, as NAME.html
-  heaptide report server.4711.tide -o leak.html
+  heaptide report server.4711.tide -o leak.html --open
 """
 
 
@@ -33,41 +38,50 @@ Examples:
 @click.option("--source-path", multiple=True, metavar="DIR", help="Look for source files here (may be repeated).")
 @click.option("--trim-path", multiple=True, metavar="DIR", help="Take this off the front of their names.")
 @options.search
+@opening.option
 def command(
     capture: str | None,
     output: str | None,
     source_path: tuple[str, ...],
     trim_path: tuple[str, ...],
     search: tuple[str, ...],
+    open_it: bool,
 ) -> None:
-    """Write one page with everything, to look at and to send.
+    """Write one page with everything: verdict, timeline, flame graph, table.
 
-    The file opens from disk in any browser and needs no network. What it quotes of source files, names and numbers is
-    in it: whoever gets the file can read them.
+    The file opens from disk in any browser and needs no network. Names, numbers and the pieces of source that it quotes
+    are in it: whoever gets the file can read them.
     """
-    from heaptide import __version__
-    from heaptide.analysis.report import report
     from heaptide.cli import inputs
     from heaptide.cli.sources import Sources
     from heaptide.render import units
     from heaptide.render.page import html
-    from heaptide.render.page.make import document, room_beside
-    from heaptide.render.page.words import words
 
     page = html.template()
     series = inputs.open_series(capture, search)
     target = Path(output) if output is not None else Path(Path(series.path).stem + ".html")
     _refuse_to_overwrite(series.path, target)
-    found = report(series)
-    room = room_beside(page) - _WORDS
-    made = document(found, Sources(source_path, trim_path).lines, tool=f"heaptide {__version__}", room=room)
-    whole = html.report(page, title=f"{made.header['title']}: heaptide", words=words(found, made), data=made.data)
-    try:
-        target.write_bytes(whole)
-    except OSError as error:
-        raise UsageError(f"{target} cannot be written: {error.strerror}") from error
+    whole = _page(series, page, Sources(source_path, trim_path).lines)
+    opening.write(target, whole)
     say(f"wrote {target} ({units.size(len(whole))})")
+    if open_it:
+        opening.open_file(target)
     inputs.finish([series])
+
+
+def _page(series: Series, page: str, lines: Lines) -> bytes:
+    from heaptide import __version__
+    from heaptide.analysis.report import report
+    from heaptide.cli.progress import Progress
+    from heaptide.render.page import html
+    from heaptide.render.page.make import document, room_beside
+    from heaptide.render.page.words import words
+
+    with Progress() as progress:
+        found = report(series, progress=lambda what, part: progress(what, 0.9 * part))
+        progress("writing", 0.9)
+        made = document(found, lines, tool=f"heaptide {__version__}", room=room_beside(page) - _WORDS)
+        return html.report(page, title=f"{made.header['title']}: heaptide", words=words(found, made), data=made.data)
 
 
 def _refuse_to_overwrite(capture: str, target: Path) -> None:
