@@ -28,6 +28,8 @@ import pytest
 
 from heaptide._errors import InputError
 from heaptide.build import load as read_capture
+from heaptide.cli.guard import status_of
+from heaptide.cli.main import cli
 from heaptide.formats.targets import TARGETS
 from heaptide.render.page.document import unpack
 
@@ -644,19 +646,28 @@ def test_where_it_listens(capture: Path) -> None:
         assert "other machines" in server.end()
 
 
-def test_mistakes_on_the_command_line(tmp_path: Path) -> None:
-    for words, status, text in (
+@pytest.mark.parametrize(
+    ("words", "status", "text"),
+    [
         ((), 2, "no capture was named"),
         (("missing.tide",), 3, "No such file"),
         ((".",), 3, "Is a directory"),
         (("--host", "no.such.host.invalid", __file__), 2, "cannot listen"),
         (("--source-path", "nowhere", __file__), 2, "nowhere"),
-    ):
-        run = subprocess.run(
-            [sys.executable, "-m", "heaptide", "serve", *words], capture_output=True, text=True, cwd=tmp_path
-        )
-        assert run.returncode == status and text in run.stderr, run.stderr
-        assert "Traceback" not in run.stderr and not run.stdout
+    ],
+)
+def test_mistakes_on_the_command_line(
+    words: tuple[str, ...],
+    status: int,
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert status_of(cli, "heaptide", ["serve", *words]) == status
+    printed = capsys.readouterr()
+    assert text in printed.err and not printed.out
 
 
 def test_a_file_that_is_no_capture(tmp_path: Path) -> None:
@@ -707,8 +718,6 @@ def test_the_browser_is_opened_where_there_is_a_desktop(capture: Path, tmp_path:
 
 
 @pytest.mark.parametrize("address", ["8080", "localhost", "a:b:c", ":99999", "http://localhost:80"])
-def test_addresses_that_are_none(capture: Path, address: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "heaptide", "pprof", f"-http={address}", str(capture)], capture_output=True, text=True
-    )
-    assert run.returncode == 2 and "is no address" in run.stderr
+def test_addresses_that_are_none(capture: Path, capsys: pytest.CaptureFixture[str], address: str) -> None:
+    assert status_of(cli, "heaptide", ["pprof", f"-http={address}", str(capture)]) == 2
+    assert "is no address" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from heaptide._errors import UsageError
 from heaptide.cli import opening
 from heaptide.cli.pprof_flags import Request
 from heaptide.cli.rooted import RootedSources
-from heaptide.cli.serve import announcer, warn_if_open
+from heaptide.cli.serve import announcer, end_at_once, warn_if_open
 from heaptide.cli.served import Files
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def serve(request: Request) -> None:
         tool=f"heaptide {heaptide.__version__}",
         announce=announcer(open_it=not request.on("no_browser") and opening.has_desktop()),
     )
+    end_at_once()
 
 
 def _one_capture(request: Request) -> str | None:
