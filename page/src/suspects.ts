@@ -50,14 +50,18 @@ export class Suspects implements View {
   }
 
   private card(suspect: Suspect): HTMLElement {
-    const aside = [suspect.interval_text, suspect.confidence_text, suspect.share_text].filter(Boolean).join(", ");
-    const mapped = suspect.kind === "mmap" ? "mapped memory, " : "";
+    const mapped = suspect.kind === "mmap" ? "mapped memory" : "";
+    // Of what rose in steps the rate tells little.
+    const stepped = suspect.steps.length > 0 && suspect.verdict !== "leak";
+    const [first, second] = stepped ? [suspect.growth_text, suspect.rate_text] : [suspect.rate_text, suspect.growth_text];
+    const beside = stepped ? [suspect.confidence_text, suspect.share_text] : [suspect.interval_text, suspect.confidence_text, suspect.share_text];
+    const aside = [mapped, ...beside].filter(Boolean).join(", ");
     const told = el(
       "div",
       { class: "told" },
       el("div", { class: "head" }, this.who(suspect), spark(suspect.spark, sparkText(suspect))),
-      el("div", {}, el("div", { class: "rate" }, suspect.rate_text), el("div", { class: "aside" }, mapped + aside)),
-      el("p", {}, suspect.growth_text),
+      el("div", {}, el("div", { class: "rate" }, first), el("div", { class: "aside" }, aside)),
+      el("p", {}, stepped ? `on average ${second} (${suspect.interval_text})` : second),
       el("p", {}, `Why: ${suspect.why}.`),
       suspect.ages.length ? ages(suspect.ages) : false,
       suspect.steps.length ? el("ul", {}, ...suspect.steps.map((step) => el("li", {}, `Step: ${step}`))) : false,
@@ -65,9 +69,10 @@ export class Suspects implements View {
       suspect.parts.length ? parts(suspect.parts) : false,
       this.actions(suspect),
     );
-    const where = el("div", { class: "where" }, this.source(suspect), stack(suspect.stack));
+    const source = this.source(suspect);
+    const where = el("div", { class: "where" }, source, stack(suspect.stack));
     const label = `${suspect.verdict}: ${suspect.place_text}`;
-    return el("article", { class: "card", "data-verdict": suspect.verdict, "aria-label": label }, el("div", { class: "card-body" }, told, where));
+    return el("article", { class: "card", "data-verdict": suspect.verdict, "aria-label": label }, el("div", { class: source ? "card-body with-source" : "card-body" }, told, where));
   }
 
   private who(suspect: Suspect): HTMLElement {

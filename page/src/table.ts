@@ -26,6 +26,8 @@ const ROW_HEIGHT = 26;
 const SPARE = 12;
 /** So many rows go on paper. */
 const ON_PAPER = 100;
+/** Where there is little room, the table has the name and one number. */
+const NARROW = matchMedia("(max-width: 700px)");
 
 export class Table implements View {
   private app!: App;
@@ -51,6 +53,7 @@ export class Table implements View {
     this.body.addEventListener("keydown", (event) => this.onKey(event));
     this.body.addEventListener("dblclick", (event) => this.open(this.rowOf(event.target)));
     new ResizeObserver(this.drawSoon).observe(this.grid);
+    NARROW.addEventListener("change", () => this.update(new Set()));
     this.update(new Set(["document"]));
   }
 
@@ -75,12 +78,18 @@ export class Table implements View {
     const amount = (key: Amount, title: string, signed = false, width?: string): Column => ({
       ...column(key, title, (row) => value(row[key], signed), width), exact: (row) => row[key],
     });
-    const share = (title: string, key: "flat" | "cum") =>
-      column(key, title, (row, found) => percent(row[key], found.whole), "96px");
+    const share = (title: string, key: "flat" | "cum", width = "96px") =>
+      column(key, title, (row, found) => percent(row[key], found.whole), width);
+    const other = state.now.sort.endsWith("cum") ? "flat" : "cum";
     const named = [
       column("name", state.now.by === "address" ? "Address" : state.now.by[0]!.toUpperCase() + state.now.by.slice(1), (row) => row.name, "auto", false),
       ...(state.now.by === "function" ? [column("source", "Source", (row) => this.model.source(row), "24%", false)] : []),
     ];
+    if (NARROW.matches) {
+      const main = other === "cum" ? "flat" : "cum";
+      const title = isDifference ? "Change" : main === "flat" ? "Flat" : "Cum";
+      return [named[0]!, column(main, title, (row) => value(row[main], isDifference), "96px"), share("%", main, "64px")];
+    }
     if (!isDifference) {
       return [
         amount("flat", "Flat"),
@@ -90,7 +99,7 @@ export class Table implements View {
         ...named,
       ];
     }
-    const [main, other] = state.now.sort.endsWith("cum") ? (["cum", "flat"] as const) : (["flat", "cum"] as const);
+    const main = other === "cum" ? "flat" : "cum";
     return [
       amount("before", "Before"),
       amount("now", "Now"),

@@ -2,7 +2,7 @@
 // The table's rows: sums by place, named, filtered and sorted. No drawing here.
 
 import type { App } from "./app";
-import { baseName, fileOf, frameText, placeText } from "./names";
+import { baseName, fileOf, frameText, functionOf, placeText } from "./names";
 import { NO_FRAME, tableSums, type Grouping, type NodeSums, type TableSums } from "./sums";
 import { magnitudes, sum } from "./sums";
 import { matcher } from "./flame_text";
@@ -60,7 +60,8 @@ export class TableModel {
     return { rows: found, all: this.all.length, whole: this.whole, flat, unreadable: matches === null };
   }
 
-  /** Where most of a row is in the source, and how many more lines it covers; "" where its name tells. */
+  /** Where most of a row is in the source, and how many more lines it covers; without a source file the module, without
+   * a name the reason. "" where the name tells. */
   source(row: Row): string {
     const { by } = this.app.state.now;
     const sample = this.grouping.sample[row.id]!;
@@ -69,7 +70,10 @@ export class TableModel {
     const frames = this.framesOf(row.id);
     const file = fileOf(this.app.document, frames[0] ?? sample);
     const { frames: columns } = this.app.document;
-    if (file === null) return frameText(this.app.document, sample).where;
+    if (file === null) {
+      const { module, where } = frameText(this.app.document, sample);
+      return functionOf(this.app.document, sample) === null ? where : module;
+    }
     const lines = new Set(frames.map((frame) => columns.line[frame]!).filter(Boolean));
     const line = columns.line[frames[0] ?? sample]!;
     const more = lines.size > 1 ? ` and ${lines.size - 1} more` : "";
