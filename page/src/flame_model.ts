@@ -182,12 +182,13 @@ export class FlameModel {
 
   /** The node with a key; the root where there is none. */
   nodeOf(key: string): number {
-    if (!key) return 0;
+    const wanted = parseInt(key, 36);
+    if (Number.isNaN(wanted)) return 0;
     const hashes = new Uint32Array(this.tree.size);
     hashes[0] = SEED;
     for (let node = 1; node < this.tree.size; node++) {
       hashes[node] = hashed(hashes[this.tree.parent[node]!]!, this.name(node));
-      if (hashes[node]!.toString(36) === key && this.layout.width[node]! > 0) return node;
+      if (hashes[node] === wanted && this.layout.width[node]! > 0) return node;
     }
     return 0;
   }
