@@ -168,39 +168,82 @@ export class Grouping {
   readonly outermost: Uint8Array;
 
   constructor(frames: Frames, dataset: Dataset, by: By) {
-    const ofFrame = this.groupFrames(frames, dataset.frame, by);
     this.row = new Int32Array(dataset.parent.length);
     this.row[0] = this.sample.push(NO_FRAME) - 1;
-    for (let node = 1; node < this.row.length; node++) this.row[node] = ofFrame.get(dataset.frame[node]!)!;
-    this.outermost = outermost(dataset.parent, this.row, this.sample.length);
-  }
-
-  private groupFrames(frames: Frames, used: Uint32Array, by: By): Map<number, number> {
-    const ofFrame = new Map<number, number>();
-    const ofKey = new Map<string, number>();
-    for (let node = 1; node < used.length; node++) {
-      const frame = used[node]!;
-      if (ofFrame.has(frame)) continue;
-      const key = frame === FOLDED ? "folded" : placeKey(frames, frame, by);
-      let row = ofKey.get(key);
-      if (row === undefined) ofKey.set(key, (row = this.sample.push(frame) - 1));
-      ofFrame.set(frame, row);
+    const places = new Places(frames, by);
+    const ofFrame = new Int32Array(frames.function.length).fill(-1);
+    const ofPlace = new Map<number, number>();
+    for (let node = 1; node < this.row.length; node++) {
+      const frame = dataset.frame[node]!;
+      let row = frame === FOLDED ? ofPlace.get(FOLDED) : ofFrame[frame]!;
+      if (row === undefined || row < 0) {
+        const place = frame === FOLDED ? FOLDED : places.of(frame);
+        row = ofPlace.get(place);
+        if (row === undefined) ofPlace.set(place, (row = this.sample.push(frame) - 1));
+        if (frame !== FOLDED) ofFrame[frame] = row;
+      }
+      this.row[node] = row;
     }
-    return ofFrame;
+    this.outermost = outermost(dataset.parent, this.row, this.sample.length);
   }
 }
 
 /** Stands for the frame that a stack without frames lacks. */
 export const NO_FRAME = 0xfffffffe;
 
-function placeKey(frames: Frames, frame: number, by: By): string {
-  const [name, file, line] = [frames.function[frame], frames.file[frame], frames.line[frame]];
-  const [module, address, why] = [frames.module[frame], frames.address[frame], frames.reason[frame]];
-  if (by === "module") return module ? `${module}` : `?${why}`;
-  if (by === "address") return `${name} ${file} ${line} ${module} ${address} ${name ? 0 : why}`;
-  if (by === "file") return file ? `${file}` : `?${module} ${why}`;
-  if (!name) return `?${module} ${address} ${why}`;
-  return by === "function" ? `${name} ${file} ${file ? 0 : module}` : `${name} ${file} ${line} ${file ? 0 : module}`;
+/** Which kind of place a frame is: the first of the numbers that tell places apart. */
+const enum Shape {
+  Named,
+  NamedLine,
+  Unnamed,
+  File,
+  NoFile,
+  Module,
+  NoModule,
+  Address,
+  Shapes,
+}
+
+/** Gives frames that are the same place the same number. Numbers, not texts: there are a hundred thousand frames. */
+class Places {
+  private readonly pairs = new Map<number, number>();
+  private readonly addresses = new Map<number, number>();
+
+  constructor(
+    private readonly frames: Frames,
+    private readonly by: By,
+  ) {}
+
+  of(frame: number): number {
+    const { frames, by } = this;
+    const [name, file, line] = [frames.function[frame]!, frames.file[frame]!, frames.line[frame]!];
+    const [module, why] = [frames.module[frame]!, frames.reason[frame]!];
+    if (by === "module") return module ? this.number(Shape.Module, module) : this.number(Shape.NoModule, why);
+    if (by === "file") return file ? this.number(Shape.File, file) : this.number(Shape.NoFile, module, why);
+    if (by === "address") return this.number(Shape.Address, name, file, line, module, this.address(frame), name ? 0 : why);
+    if (!name) return this.number(Shape.Unnamed, module, this.address(frame), why);
+    const beside = file ? 0 : module;
+    return by === "function" ? this.number(Shape.Named, name, file, beside) : this.number(Shape.NamedLine, name, file, line, beside);
+  }
+
+  /** A number for a sequence: its first entries' number and the next entry make a pair, and each pair has a number. */
+  private number(shape: Shape, ...entries: number[]): number {
+    let found: number = shape;
+    for (const entry of entries) {
+      const pair = found * 2 ** 32 + entry;
+      let number = this.pairs.get(pair);
+      if (number === undefined) this.pairs.set(pair, (number = Shape.Shapes + this.pairs.size));
+      found = number;
+    }
+    return found;
+  }
+
+  private address(frame: number): number {
+    const address = this.frames.address[frame]!;
+    let number = this.addresses.get(address);
+    if (number === undefined) this.addresses.set(address, (number = this.addresses.size));
+    return number;
+  }
 }
 
 /** Walks the tree in its depth-first order and counts for each row how often it is on the path. */
