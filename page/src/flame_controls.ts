@@ -18,7 +18,7 @@ export interface Asked {
 }
 
 const KEYS: readonly (readonly [key: string, does: string])[] = [
-  ["arrows", "to the caller, a callee, the box beside it"],
+  ["arrows", "to the box above, below or beside"],
   ["Home", "to the box of everything"],
   ["Enter", "zoom to the box"],
   ["Esc", "reset the zoom"],
@@ -42,7 +42,8 @@ export class Controls {
   });
   private readonly result = el("output", { class: "flame-result" });
   private readonly chips = el("span", { class: "flame-chips" });
-  private readonly order = this.select("order", "Order", [["icicle", "root at the top"], ["flame", "root at the bottom"]]);
+  private readonly order = this.select("order", "Direction", [["icicle", "downwards"], ["flame", "upwards"]]);
+  private readonly from = this.select("from", "Stacks", [["root", "from the root"], ["site", "from the site"]]);
   private readonly width = this.select("width", "Width", [["change", "change"], ["end", "value at the end"]]);
   private readonly colour = this.select("colour", "Colour", [["module", "module"], ["role", "kind of code"], ["change", "change"]]);
 
@@ -58,6 +59,7 @@ export class Controls {
       el("button", { type: "button", title, "aria-label": title, click: run }, label);
     this.element.append(
       el("span", { class: "flame-search" }, this.search, button("‹", "previous match", () => asked.step(-1)), button("›", "next match", () => asked.step(1)), this.result),
+      this.from.element,
       this.width.element,
       this.colour.element,
       this.order.element,
@@ -72,6 +74,7 @@ export class Controls {
     if (this.search.value !== this.app.state.now.query) this.search.value = this.app.state.now.query;
     this.search.setAttribute("aria-invalid", String(model.badQuery));
     setText(this.result, model.badQuery ? "not a valid expression" : matches ? found(model) : "");
+    this.from.set(options.inverted ? "site" : "root");
     this.order.set(options.flame ? "flame" : "icicle");
     this.width.set(options.end ? "end" : "change");
     this.width.element.hidden = !this.app.isDifference;

@@ -19,8 +19,10 @@ export function factsOf(model: FlameModel, app: App, node: number): Fact[] {
   const [total, self] = [layout.total[node]!, layout.self[node]!];
   const error = node === 0 && !model.options.end && !model.options.only ? app.error() : null;
   const margin = error ? ` +/- ${quantity(error, app.unit)}` : "";
-  const facts: Fact[] = [["cumulative", `${model.quantity(total)}${margin} (${model.share(total)})`]];
-  facts.push(["self", self ? `${model.quantity(self)} (${model.share(self)})` : "0"]);
+  const { inverted } = model.options;
+  const facts: Fact[] = [[inverted ? "value" : "cumulative", `${model.quantity(total)}${margin} (${model.share(total)})`]];
+  // Read from the site, what stands at a box itself is where stacks happen to begin.
+  if (!inverted) facts.push(["self", self ? `${model.quantity(self)} (${model.share(self)})` : "0"]);
   if (model.options.end) facts.push(["change over the range", model.quantity(layout.change[node]!, true)]);
   else if (layout.width[node]! > Math.abs(total) * (1 + 1e-9)) {
     const width = layout.width[node]!;
@@ -64,9 +66,9 @@ function smallOnes(model: FlameModel, over: Hit): HTMLElement[] {
     total += layout.total[kid]!;
     width += layout.width[kid]!;
   }
-  const facts: Fact[] = [["cumulative", `${model.quantity(total)} (${model.share(total)})`]];
+  const facts: Fact[] = [["together", `${model.quantity(total)} (${model.share(total)})`]];
   if (width !== Math.abs(total)) facts.push(["without signs", model.quantity(width, false)]);
-  return [el("strong", {}, `${count(over.count)} small callees`), el("div", {}, "too narrow to be drawn: zoom in"), list(facts)];
+  return [el("strong", {}, `${count(over.count)} small boxes`), el("div", {}, "too narrow to be drawn: zoom in"), list(facts)];
 }
 
 /** Long names would fill the window. */

@@ -60,7 +60,7 @@ function near(among: Int32Array, node: number): Int32Array {
 export function said(model: FlameModel, node: number): string {
   const { layout } = model;
   const parts = [model.name(node), model.quantity(layout.total[node]!), model.share(layout.total[node]!)];
-  if (layout.self[node]) parts.push(`self ${model.quantity(layout.self[node]!)}`);
+  if (layout.self[node] && !model.options.inverted) parts.push(`self ${model.quantity(layout.self[node]!)}`);
   if (model.options.end) parts.push(`change ${model.quantity(layout.change[node]!, true)}`);
   return parts.join(", ");
 }

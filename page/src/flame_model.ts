@@ -8,7 +8,7 @@ import { coloursOf, type Colouring, type Colours } from "./flame_colours";
 import { arrange, weigh, type Layout } from "./flame_layout";
 import { find, type Matches } from "./flame_search";
 import { matcher, shortName } from "./flame_text";
-import { mergedTree, pathTo, under, type FlameTree } from "./flame_tree";
+import { invertedTree, mergedTree, pathTo, under, type FlameTree } from "./flame_tree";
 import { baseName, frameText, placeText, type FrameText } from "./names";
 import { magnitudes, NO_FRAME, sum, type Grouping } from "./sums";
 import { percent, quantity } from "./units";
@@ -17,6 +17,8 @@ import { percent, quantity } from "./units";
 export interface Options {
   /** The root at the bottom. */
   readonly flame: boolean;
+  /** From the site up to the root: who called it stands below. */
+  readonly inverted: boolean;
   /** With a base: boxes as wide as what stands at the end of the range, not as the change. */
   readonly end: boolean;
   readonly colour: Colouring;
@@ -35,6 +37,7 @@ export function optionsOf(app: App): Options {
   const usual = app.isDifference && app.state.now.value.startsWith("inuse") ? "change" : "module";
   return {
     flame: more["flame.order"] === "flame",
+    inverted: more["flame.from"] === "site",
     end: app.isDifference && more["flame.width"] === "end",
     colour: chosen === "module" || chosen === "role" || chosen === "change" ? chosen : usual,
     only: more["flame.only"] ?? "",
@@ -58,6 +61,8 @@ export class FlameModel {
   /** What shares are shares of: the sum over all stacks, without their signs. */
   whole = 0;
   private grouping!: Grouping;
+  /** Where each stack's value stands: nodes that `tree.of` knows. */
+  private at!: ArrayLike<number>;
   private names: string[] = [];
   /** Made when they are first asked for: most places never have a box that is wide enough. */
   private shorts: (string | undefined)[] = [];
@@ -75,8 +80,9 @@ export class FlameModel {
     const { a, b } = app.range;
     if (all) this.made = ["", "", "", ""];
     this.options = optionsOf(app);
-    const { only, without, end, colour } = this.options;
-    const tree = JSON.stringify([kind, by, without]);
+    const { only, without, end, colour, inverted } = this.options;
+    // Read from the site, a tree depends on where that is.
+    const tree = JSON.stringify([kind, by, without, inverted, inverted && hide]);
     const layout = JSON.stringify([tree, hide, value, a, b, end, only]);
     const steps = [tree, layout, JSON.stringify([layout, colour]), JSON.stringify([layout, query])];
     const work = [this.makeTree, this.makeLayout, this.makeColours, this.makeMatches];
@@ -94,7 +100,10 @@ export class FlameModel {
     this.shorts = [];
     const hidden = this.placesNamed(this.options.without);
     const collapse = by === "file" || by === "module";
-    this.tree = mergedTree(app.dataset.parent, this.grouping.row, { hidden, collapse });
+    const { parent } = app.dataset;
+    const { row } = this.grouping;
+    if (this.options.inverted) ({ tree: this.tree, at: this.at } = invertedTree(parent, row, app.at, { hidden, collapse }));
+    else this.tree = mergedTree(parent, row, { hidden, collapse });
   }
 
   private makeLayout(): void {
@@ -104,7 +113,7 @@ export class FlameModel {
     const { only } = this.options;
     const chosen = only ? this.placesNamed([only]) : null;
     const inside = chosen ? under(tree, (place) => chosen[place] === 1) : undefined;
-    this.layout = arrange(tree, weigh(tree, app.at, shown, values, inside));
+    this.layout = arrange(tree, weigh(tree, this.options.inverted ? this.at : app.at, shown, values, inside));
     this.whole = sum(magnitudes(shown));
   }
 

@@ -68,33 +68,91 @@ export function mergedTree(parent: ArrayLike<number>, place: ArrayLike<number>, 
   };
 }
 
+/**
+ * The tree of stacks read from where their value stands to the root: what was called first, who called it below. A
+ * node of it is a way that stacks end with, and a stack's value stands at the last one.
+ *
+ * `at` has the document node of each stack. Instead of by document node, `of` is by the node of this tree: the second
+ * result has it for each stack.
+ */
+export function invertedTree(
+  parent: ArrayLike<number>,
+  place: ArrayLike<number>,
+  at: ArrayLike<number>,
+  shape: Shape = {},
+): { tree: FlameTree; at: Int32Array } {
+  const known = new Pairs(at.length);
+  const columns = { parent: [0], place: [-1], depth: [0], origin: [0] };
+  const ends = new Int32Array(at.length);
+  for (let stack = 0; stack < at.length; stack++) {
+    let below = 0;
+    for (let node = at[stack]!; node > 0; node = parent[node]!) {
+      const here = place[node]!;
+      if (shape.hidden?.[here] || (shape.collapse && columns.place[below] === here)) continue;
+      const next = columns.parent.length;
+      const merged = known.indexOf(below, here, next);
+      if (merged === next) {
+        columns.parent.push(below);
+        columns.place.push(here);
+        columns.depth.push(columns.depth[below]! + 1);
+        columns.origin.push(node);
+      }
+      below = merged;
+    }
+    ends[stack] = below;
+  }
+  const size = columns.parent.length;
+  const tree: FlameTree = {
+    size,
+    parent: Int32Array.from(columns.parent),
+    place: Int32Array.from(columns.place),
+    depth: Uint16Array.from(columns.depth),
+    origin: Int32Array.from(columns.origin),
+    of: Int32Array.from({ length: size }, (_, node) => node),
+  };
+  return { tree, at: ends };
+}
+
 /** Pairs of integers and their number: a hash table in one array, since a Map takes five times as long here. */
 class Pairs {
-  private readonly mask: number;
-  private readonly slots: Int32Array;
+  private count = 0;
+  private mask = 0;
+  /** First, second and number; -1 for a free slot. */
+  private slots = new Int32Array(0);
 
   constructor(capacity: number) {
-    let slots = 16;
-    while (slots < capacity * 2) slots *= 2;
-    this.mask = slots - 1;
-    this.slots = new Int32Array(slots * 3).fill(-1);
+    let size = 16;
+    while (size < capacity * 2) size *= 2;
+    this.resize(size);
   }
 
   /** The number that the pair was given, or `next`, which it has from now on. */
   indexOf(first: number, second: number, next: number): number {
+    const slot = this.slotOf(first, second);
+    const { slots } = this;
+    if (slots[slot + 2]! >= 0) return slots[slot + 2]!;
+    slots[slot] = first;
+    slots[slot + 1] = second;
+    slots[slot + 2] = next;
+    if (++this.count * 2 > this.mask) this.resize((this.mask + 1) * 2);
+    return next;
+  }
+
+  /** Where a pair stands, or the free slot where it would. */
+  private slotOf(first: number, second: number): number {
     const { slots, mask } = this;
     let at = (Math.imul(first, 0x9e3779b1) ^ Math.imul(second + 1, 0x85ebca6b)) >>> 0;
     at = (at ^ (at >>> 15)) & mask;
-    for (; ; at = (at + 1) & mask) {
-      const slot = at * 3;
-      const number = slots[slot + 2]!;
-      if (number < 0) {
-        slots[slot] = first;
-        slots[slot + 1] = second;
-        slots[slot + 2] = next;
-        return next;
-      }
-      if (slots[slot] === first && slots[slot + 1] === second) return number;
+    while (slots[at * 3 + 2]! >= 0 && (slots[at * 3] !== first || slots[at * 3 + 1] !== second)) at = (at + 1) & mask;
+    return at * 3;
+  }
+
+  private resize(size: number): void {
+    const old = this.slots;
+    this.mask = size - 1;
+    this.slots = new Int32Array(size * 3).fill(-1);
+    for (let slot = 0; slot < old.length; slot += 3) {
+      if (old[slot + 2]! >= 0) this.slots.set(old.subarray(slot, slot + 3), this.slotOf(old[slot]!, old[slot + 1]!));
     }
   }
 }

@@ -80,6 +80,24 @@ def test_only_the_stacks_through_a_place(
     expect(everything(page)).to_contain_text(units.size(held))
 
 
+def test_stacks_from_the_site(
+    visit: Callable[..., Visit], reports: dict[Path, Path], recordings: Recordings, ask: Callable[..., Any]
+) -> None:
+    """The first row is what `top` prints as flat, the heaviest first; below a site are its callers."""
+    page = visit(f"{reports[recordings.exact].as_uri()}#view=flame").page
+    page.get_by_role("combobox", name="Stacks").select_option("from the site")
+    sites = ask("top", recordings.exact, "--json")["rows"]
+    graph(page).focus()
+    page.keyboard.press("ArrowDown")
+    for site in sites[:3]:
+        box = graph(page).get_by_role("treeitem", selected=True)
+        expect(box).to_contain_text(f"{site['function']}, {units.size(site['flat'])}")
+        page.keyboard.press("ArrowRight")
+    for _ in range(20):
+        page.keyboard.press("ArrowDown")
+    expect(graph(page).get_by_role("treeitem", selected=True)).to_contain_text("_start")
+
+
 def test_paper_gets_every_row(visit: Callable[..., Visit], reports: dict[Path, Path], recordings: Recordings) -> None:
     """In a low window most rows are scrolled away; a printer cannot scroll."""
     tab = visit(f"{reports[recordings.exact].as_uri()}#view=flame", viewport={"width": 900, "height": 240})
