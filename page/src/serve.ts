@@ -5,6 +5,7 @@ import type { App } from "./app";
 import { el, setText } from "./dom";
 import { mountPage } from "./page";
 import { follow, type Entry } from "./serve_api";
+import { fillOptions } from "./serve_choice";
 import { Downloads } from "./serve_downloads";
 import { Differences, mountColumn, together } from "./serve_pair";
 import { Pane } from "./serve_pane";
@@ -40,7 +41,7 @@ class Served {
     host: HTMLElement,
     private readonly state: State,
   ) {
-    const bar = el("div", { class: "serve-bar" }, this.choices, this.following, this.downloads.element);
+    const bar = el("nav", { class: "serve-bar", "aria-label": "Captures" }, this.choices, this.following, this.downloads.element);
     host.replaceChildren(bar, this.panes, this.below);
     state.subscribe((change) => {
       if (change.has("capture") || change.has("more")) this.draw();
@@ -96,6 +97,8 @@ class Served {
     this.right?.part();
     this.below.replaceChildren();
     this.panes.classList.toggle("two", two);
+    if (two) this.panes.setAttribute("role", "main"); // alone, a page brings its own
+    else this.panes.removeAttribute("role");
     const ready = (app: App) => {
       document.title = `${app.header.title}: heaptide`;
       this.right?.differences.update();
@@ -120,12 +123,4 @@ function statusText(entry: Entry): string {
   if (entry.state === "loading") return "Being read.";
   if (entry.state === "failed") return "Cannot be shown.";
   return entry.live ? "Recording goes on: the page updates itself." : "The recording has ended.";
-}
-
-/** Sets the options only where they differ: an open list must not close at every news. */
-function fillOptions(select: HTMLSelectElement, options: readonly (readonly [string, string])[], value: string): void {
-  const now = [...select.options].map((option) => `${option.value} ${option.text}`).join("\n");
-  if (now !== options.map(([id, text]) => `${id} ${text}`).join("\n"))
-    select.replaceChildren(...options.map(([id, text]) => el("option", { value: id }, text)));
-  if (select.value !== value) select.value = value;
 }

@@ -19,6 +19,9 @@ export class Downloads {
   /** `app` gives what is shown. */
   constructor(private readonly app: () => App | null) {
     this.element.addEventListener("toggle", () => void this.fill());
+    document.addEventListener("click", (event) => {
+      if (!this.element.contains(event.target as Node)) this.element.open = false;
+    });
     this.element.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !this.element.open) return;
       this.element.open = false;

@@ -4,8 +4,12 @@
 import type { App } from "./app";
 import { el, setText } from "./dom";
 import { Headline } from "./headline";
+import { RangeControls, RangeText } from "./range";
 import { captureOf, differenceOf, type Difference } from "./serve_api";
 import type { Settings, State } from "./state";
+import { Table } from "./table";
+import { Timeline } from "./timeline";
+import { Toolbar } from "./toolbar";
 import type { View } from "./views";
 
 /** What both columns have in common; each has a range of its own. */
@@ -14,12 +18,22 @@ const REST_MS = 200;
 
 /** Draws the views of a column into `host`; the function that is returned ends that. */
 export function mountColumn(host: HTMLElement, app: App): () => void {
-  const views: View[] = [new Headline()];
-  for (const view of views) {
-    const place = el("div");
+  const views: View[] = [];
+  const add = (name: string, view: View) => {
+    const place = el("div", { class: `serve-part serve-${name}` });
     host.append(place);
     view.mount(place, app);
+    views.push(view);
+  };
+  host.append(el("h2", { class: "serve-title" }, app.header.title));
+  add("headline", new Headline());
+  if (app.header.moments.number.length > 1) {
+    add("timeline", new Timeline());
+    add("controls", new RangeControls());
   }
+  add("range", new RangeText());
+  add("tools", new Toolbar());
+  add("table", new Table());
   return app.state.subscribe((change) => views.forEach((view) => view.update(change)));
 }
 

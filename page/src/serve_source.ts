@@ -3,6 +3,7 @@
 
 import type { App } from "./app";
 import { el, setText, uniqueId } from "./dom";
+import { fillOptions } from "./serve_choice";
 import { captureOf, isServed, sourceFiles, sourceOf, wantedOf, type Source, type SourceFile } from "./serve_api";
 import type { Change } from "./state";
 import type { Tab, View } from "./views";
@@ -37,7 +38,9 @@ class SourceView implements View {
   private asking: AbortController | null = null;
   private readonly choice = el("select", { change: () => showSource(this.app, this.choice.value, 0) });
   private readonly said = el("p", { role: "status", class: "faint" });
-  private readonly table = el("div", { class: "source" });
+  private readonly table = el("div", { class: "source", tabindex: 0, role: "region", "aria-label": "Source file" });
+  /** The file and line that were last scrolled to. */
+  private seen = "";
 
   mount(host: HTMLElement, app: App): void {
     this.app = app;
@@ -76,12 +79,13 @@ class SourceView implements View {
   }
 
   private drawChoice(file: SourceFile | undefined): void {
-    this.choice.replaceChildren(...this.files.map(({ name }) => el("option", { value: name }, name)));
-    this.choice.value = file?.name ?? "";
+    fillOptions(this.choice, this.files.map(({ name }) => [name, name]), file?.name ?? "");
   }
 
   private nothing(text: string): void {
     this.table.replaceChildren();
+    this.table.hidden = true;
+    this.seen = "";
     setText(this.said, text);
   }
 
@@ -112,8 +116,12 @@ class SourceView implements View {
       }
       table.append(body);
     }
+    const place = this.table.scrollTop;
+    this.table.hidden = false;
     this.table.replaceChildren(table);
-    first?.scrollIntoView({ block: "center" });
+    const seen = `${source.name}:${wanted}`;
+    this.table.scrollTop = seen === this.seen ? place : (first?.offsetTop ?? 0) - this.table.clientHeight / 2;
+    this.seen = seen;
   }
 }
 
