@@ -39,6 +39,7 @@ def run(*arguments: str) -> int:
 
 def test_the_page_begins_where_it_was_asked_to(capture: Path) -> None:
     options = ["--at", "#217", "--base", "#33", "--value", "alloc_objects", "--all-frames", "--flame"]
+    options += ["--by", "line", "--inverted"]
     assert run(str(capture), "-o", "x.html", *options) == 0
     found = header(Path("x.html"))
     assert found["view"] == "flame"
@@ -47,7 +48,9 @@ def test_the_page_begins_where_it_was_asked_to(capture: Path) -> None:
         "b": ["217"],
         "value": ["alloc_objects"],
         "hide": ["0"],
+        "by": ["line"],
         "flame.order": ["flame"],
+        "flame.from": ["site"],
     }
     moments = found["moments"]
     assert isinstance(moments, dict) and {33, 217} <= set(moments["number"]), "both are among the moments it keeps"
@@ -62,7 +65,7 @@ def test_without_options_it_begins_at_the_end(capture: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--by", "line"], "--by goes with a picture"),
+        (["--minwidth", "3"], "--minwidth goes with a picture"),
         (["--focus", "x"], "--focus goes with a picture"),
         (["--born", "start..end"], "--born goes with a picture"),
         (["--width", "800"], "--width goes with a picture"),

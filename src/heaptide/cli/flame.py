@@ -86,7 +86,7 @@ def command(
     if _format_of(output) == "html":
         from heaptide.cli import flame_page
 
-        begin = flame_page.Beginning(at, base, value, mapped, all_frames, upwards)
+        begin = flame_page.Beginning(at, base, value, mapped, all_frames, upwards, by, inverted)
         flame_page.write(context, output, capture, begin, search)
         if open_it:
             opening.open_file(output)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 WORDS = 100_000
 """Bytes of a page that its words may take."""
-_OF_PICTURES = ("by", "inverted", "width", "minwidth", "focus", "ignore", "hide", "show", "born")
+_OF_PICTURES = ("width", "minwidth", "focus", "ignore", "hide", "show", "born")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class Beginning:
     mapped: bool
     all_frames: bool
     upwards: bool
+    by: str
+    inverted: bool
 
     def moments(self, series: Series) -> tuple[Snapshot, Snapshot | None]:
         """The moments that are compared. UsageError when one makes no sense, or when the base is another recording."""
@@ -54,8 +56,12 @@ class Beginning:
             settings["kind"] = "mmap"
         if self.all_frames:
             settings["hide"] = 0
+        if self.by != "function":
+            settings["by"] = self.by
         if self.upwards:
             settings["flame.order"] = "flame"
+        if self.inverted:
+            settings["flame.from"] = "site"
         return urlencode(settings)
 
 
