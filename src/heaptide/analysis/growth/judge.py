@@ -49,10 +49,12 @@ def judge(
     """
     every = [series] if isinstance(series, Series) else list(series)
     found = [_judge_one(one, number, start, end, min_rate, not_mine) for number, one in enumerate(every)]
-    suspects = [
-        replace(suspect, suppressed=matching(suppress, suspect.stack)) for part in found for suspect in part.suspects
-    ]
-    return _growth(every, found, suspects)
+    return _growth(every, found, [_known(suspect, suppress) for part in found for suspect in part.suspects])
+
+
+def _known(suspect: Suspect, rules: Sequence[Rule]) -> Suspect:
+    rule = matching(rules, suspect.stack)
+    return suspect if rule is None else replace(suspect, suppressed=rule)
 
 
 def _judge_one(
@@ -61,10 +63,10 @@ def _judge_one(
     stretch = stretch_of(series, start, end)
     if len(stretch.columns) < LEAST_SNAPSHOTS or stretch.length < LEAST_SECONDS:
         return _Found(stretch, [], f"{len(stretch.columns)} snapshots over {stretch.length:.1f} s")
-    suspects = suspects_of(series, stretch, "heap", min_rate, not_mine)
+    suspects = suspects_of(series, stretch, "heap", process, min_rate, not_mine)
     if series.mappings is not None:
-        suspects += suspects_of(series.mappings, stretch, "mmap", min_rate, not_mine)
-    return _Found(stretch, [replace(suspect, process=process) for suspect in suspects], "")
+        suspects += suspects_of(series.mappings, stretch, "mmap", process, min_rate, not_mine)
+    return _Found(stretch, suspects, "")
 
 
 def _growth(every: Sequence[Series], found: Sequence[_Found], suspects: Sequence[Suspect]) -> Growth:
@@ -104,14 +106,15 @@ def _ranked(suspects: Sequence[Suspect], limits: Sequence[Limit | None]) -> tupl
     weights = [max(_weight(suspect), 0.0) if _acts(suspect) else 0.0 for suspect in ordered]
     total = sum(weights)
     return tuple(
-        replace(_limited(suspect, limits[suspect.process]), rank=rank, share=weight / total if total > 0 else 0.0)
+        replace(
+            suspect,
+            rank=rank,
+            share=weight / total if total > 0 else 0.0,
+            limit=limits[suspect.process] if _acts(suspect) else None,
+            limit_s=seconds_to(limits[suspect.process], suspect.judgement.rate) if _acts(suspect) else None,
+        )
         for rank, (suspect, weight) in enumerate(zip(ordered, weights, strict=True), start=1)
     )
-
-
-def _limited(suspect: Suspect, limit: Limit | None) -> Suspect:
-    seconds = seconds_to(limit, suspect.judgement.rate) if _acts(suspect) else None
-    return suspect if seconds is None else replace(suspect, limit=limit, limit_s=seconds)
 
 
 def _weight(suspect: Suspect) -> float:

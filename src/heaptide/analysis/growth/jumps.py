@@ -1,28 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sudden rises that were not given back, and when.
+"""Sudden rises that were not given back, and when: which of the steps of a series make a verdict.
 
-Binary segmentation of the level (Scott and Knott 1974), with the split where the means of both sides differ most for
-their lengths; a split counts as a step when nearly all of that difference came about within two snapshots, and when the
-level has never since come back to the middle of it.
+A step counts when nearly all of the difference of the levels came about within two snapshots, and when the level has
+never since come back to the middle of it (`rises`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from heaptide.analysis.growth.features import Features
+from heaptide.analysis.growth.rises import Rise, rises_of
 from heaptide.model.histories import Histories
 
 Floats = npt.NDArray[np.float64]
 
-_MOST = 12
-_ABRUPT = 0.7
-"""So much of the difference of the levels lies in the jump itself."""
-_LEAST_SIDE = 3
-"""Snapshots on each side of a step."""
 _GRAINS = 8.0
 """A step in sampled mode has at least so many samples."""
 _NOISES = 6.0
@@ -56,13 +52,6 @@ class Jumps:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Rise:
-    index: int
-    bytes: float
-    before: float
-
-
 def jumps_of(histories: Histories, times: Floats, features: Features) -> list[Jumps]:
     """The steps of every row."""
     series = features.series
@@ -73,16 +62,14 @@ def jumps_of(histories: Histories, times: Floats, features: Features) -> list[Ju
     sharpest, height = steps.max(axis=1), series.max(axis=1) - series.min(axis=1)
     rows = np.flatnonzero((sharpest >= worth) & (sharpest >= 0.03 * height))
     found = [Jumps()] * len(series)
-    for row in rows.tolist():
-        found[row] = _of_row(histories, times, features, row, float(worth[row]))
+    for row, rises in zip(rows.tolist(), rises_of(series[rows], worth[rows]), strict=True):
+        if rises:
+            found[row] = _of_row(histories, times, features, row, rises)
     return found
 
 
-def _of_row(histories: Histories, times: Floats, features: Features, row: int, worth: float) -> Jumps:
+def _of_row(histories: Histories, times: Floats, features: Features, row: int, rises: Sequence[Rise]) -> Jumps:
     series = features.series[row]
-    rises = _rises(series, worth)
-    if not rises:
-        return Jumps()
     index, size = tuple(rise.index for rise in rises), tuple(rise.bytes for rise in rises)
     overdue = _overdue(rises, times)
     counted = [rise for rise in rises if _counts(series, times, rise)]
@@ -94,63 +81,7 @@ def _of_row(histories: Histories, times: Floats, features: Features, row: int, w
     return Jumps(index, size, kept, overdue, why)
 
 
-def _rises(series: Floats, least: float) -> list[_Rise]:
-    """The lasting steps up of at least `least` bytes, in order of time."""
-    found: list[_Rise] = []
-    waiting = [(0, len(series))]
-    while waiting and len(found) < _MOST:
-        begin, end = waiting.pop(0)
-        split = _best_split(series[begin:end])
-        if split is None:
-            continue
-        rise = _rise_at(series, begin, begin + split, end)
-        if abs(rise.bytes) < least:
-            continue
-        waiting += [(begin, begin + split), (begin + split, end)]
-        if rise.bytes >= least and _lasting(series, rise):
-            found.append(rise)
-    return sorted(found, key=lambda rise: rise.index)
-
-
-def _best_split(part: Floats) -> int | None:
-    """The index from which the second mean counts; None where the part is too short or level."""
-    count = len(part)
-    if count < 2 * _LEAST_SIDE:
-        return None
-    sums = np.cumsum(part)
-    left = np.arange(_LEAST_SIDE, count - _LEAST_SIDE + 1)
-    mean_left = sums[left - 1] / left
-    mean_right = (sums[-1] - sums[left - 1]) / (count - left)
-    gain = np.square(mean_right - mean_left) * left * (count - left)
-    best = int(np.argmax(gain))
-    return int(left[best]) if gain[best] > 0 else None
-
-
-def _rise_at(series: Floats, begin: int, index: int, end: int) -> _Rise:
-    """The jump near a split, from the medians of a few snapshots on each side, and put where most of it happens."""
-    near = np.arange(max(begin + 1, index - 2), min(end, index + 3))
-    steps = series[near] - series[near - 1]
-    sharp = int(near[np.argmax(steps)])
-    before = _median(series[max(begin, sharp - 5) : sharp])
-    after = _median(series[sharp : min(end, sharp + 5)])
-    return _Rise(sharp, after - before, before)
-
-
-def _median(few: Floats) -> float:
-    """Of a few numbers, of which there is at least one. (np.median takes ten times as long for five of them.)"""
-    ordered = sorted(few.tolist())
-    half = len(ordered) // 2
-    return float(ordered[half]) if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def _lasting(series: Floats, rise: _Rise) -> bool:
-    low, high = series[max(0, rise.index - 1)], series[min(len(series) - 1, rise.index + 1)]
-    abrupt = high - low >= _ABRUPT * rise.bytes
-    new = series[: rise.index].max() <= rise.before + rise.bytes / 2
-    return bool(abrupt and new and series[rise.index :].min() >= rise.before + rise.bytes / 2)
-
-
-def _counts(series: Floats, times: Floats, rise: _Rise) -> bool:
+def _counts(series: Floats, times: Floats, rise: Rise) -> bool:
     """Neither part of the start nor the last small step of something that has grown more before."""
     length = times[-1] - times[0]
     early = np.interp(times[0] + 0.05 * length, times, series)
@@ -159,7 +90,7 @@ def _counts(series: Floats, times: Floats, rise: _Rise) -> bool:
     return bool(late and rise.bytes >= _PART * rise.before and rise.bytes >= _PART_OF_GROWTH * grown)
 
 
-def _is_turnover(histories: Histories, times: Floats, row: int, rise: _Rise) -> bool:
+def _is_turnover(histories: Histories, times: Floats, row: int, rise: Rise) -> bool:
     """Whether a step is a load that began and goes on: all of it has been replaced since.
 
     Where the site held something before, its bytes per byte freed tell: a load that is twice as large frees twice as
@@ -178,7 +109,7 @@ def _is_turnover(histories: Histories, times: Floats, row: int, rise: _Rise) -> 
     return bool(pace_since / pace_before > min(1 + (higher - 1) / 2, _LOUDER))
 
 
-def _overdue(rises: list[_Rise], times: Floats) -> bool:
+def _overdue(rises: Sequence[Rise], times: Floats) -> bool:
     """Steps that grow with the level, as a container's do, announce the next: it comes after about twice the gap."""
     if len(rises) < _SERIES:
         return False

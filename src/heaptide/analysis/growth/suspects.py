@@ -43,6 +43,8 @@ class _Case:
     """One series and what is needed to judge any group of its stacks."""
 
     series: Series
+    kind: Kind
+    process: int
     stretch: Stretch
     profile: Profile
     ids: Ints
@@ -58,14 +60,18 @@ class _Case:
 
 
 def suspects_of(
-    series: Series, stretch: Stretch, kind: Kind, min_rate: float, not_mine: re.Pattern[str] | None
+    series: Series, stretch: Stretch, kind: Kind, process: int, min_rate: float, not_mine: re.Pattern[str] | None
 ) -> list[Suspect]:
-    """Every site of a series, judged over a stretch, and the callers under which growth is spread."""
+    """Every site of a series, judged over a stretch, and the callers under which growth is spread.
+
+    Their ranks and shares, and what depends on other recordings, is `judge`'s to say.
+    """
     profile = series.at(series.snapshots[-1])
     if not len(profile) or profile.ids is None:
         return []
     sites = sites_of(profile, not_mine)
-    case = _Case(series, stretch, profile, profile.ids, sites, setting_of(series, stretch, profile, min_rate))
+    setting = setting_of(series, stretch, profile, min_rate)
+    case = _Case(series, kind, process, stretch, profile, profile.ids, sites, setting)
     histories, judgements = _judged(case)
     growth = _growth_by_row(series, stretch, profile.ids)
     every = np.arange(len(stretch.columns))
@@ -73,15 +79,12 @@ def suspects_of(
     members, sparks, ages = _members(sites), _sparks(case.stretch, histories.in_use_bytes), _ages(case)
     told = Telling(profile, sites)
     found = [
-        replace(
-            _told(_site(case, kind, place, judgement, sparks[place], members[place], growth), told, (place,)),
-            ages=ages.get(place, ()),
-        )
+        _told(_site(case, place, judgement, sparks[place], members[place], growth, ages.get(place, ())), told, (place,))
         for place, judgement in enumerate(judgements)
     ]
     parts = {site for spread in callers for site in spread.sites}
     alone = [suspect for place, suspect in enumerate(found) if place not in parts]
-    return [*(_told(_caller(case, kind, spread, found, growth), told, spread.sites) for spread in callers), *alone]
+    return [*(_told(_caller(case, spread, found, growth), told, spread.sites) for spread in callers), *alone]
 
 
 def setting_of(series: Series, stretch: Stretch, profile: Profile, min_rate: float) -> Setting:
@@ -155,12 +158,18 @@ def _told(suspect: Suspect, told: Telling, own: Sequence[int]) -> Suspect:
 
 
 def _site(
-    case: _Case, kind: Kind, place: int, judgement: Judgement, spark: tuple[float, ...], rows: Ints, growth: Floats
+    case: _Case,
+    place: int,
+    judgement: Judgement,
+    spark: tuple[float, ...],
+    rows: Ints,
+    growth: Floats,
+    ages: tuple[float, ...],
 ) -> Suspect:
     return Suspect(
         rank=0,
-        kind=kind,
-        process=0,
+        kind=case.kind,
+        process=case.process,
         judgement=judgement,
         site=case.sites.frames[place],
         stack=heaviest_stack(case.profile, case.sites, rows, growth),
@@ -168,17 +177,18 @@ def _site(
         share=0.0,
         spark=spark,
         stacks=len(rows),
+        ages=ages,
     )
 
 
-def _caller(case: _Case, kind: Kind, spread: Spread, sites: Sequence[Suspect], growth: Floats) -> Suspect:
+def _caller(case: _Case, spread: Spread, sites: Sequence[Suspect], growth: Floats) -> Suspect:
     row = int(spread.rows[np.argmax(growth[spread.rows])])
     frames = case.profile.frames_of(row)
     place = next(i for i, frame in enumerate(frames) if frame.function == spread.frame.function)
     return Suspect(
         rank=0,
-        kind=kind,
-        process=0,
+        kind=case.kind,
+        process=case.process,
         judgement=spread.judgement,
         site=spread.frame,
         stack=frames[place:],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -37,15 +38,7 @@ class Telling:
     def __init__(self, profile: Profile, sites: Sites) -> None:
         self._profile = profile
         self._sites = sites
-        self._numbers: dict[Hashable, int] = {}
-        self._number = np.array(
-            [self._numbers.setdefault(_name(frame), len(self._numbers)) for frame in profile.stacks.frames], np.int64
-        )
-        self._places: dict[int, list[int]] = {}
-        for place, frame in enumerate(sites.frames):
-            if frame is not None:
-                self._places.setdefault(self._numbers[_name(frame)], []).append(place)
-        self._paths: dict[int, _Paths] = {}
+        self._paths: dict[Hashable, _Paths] = {}
 
     def frames(self, stack: Sequence[Frame], own: Collection[int]) -> int:
         """So many frames of a stack, its site's first, that no stack of another site begins with them; at least 1.
@@ -54,14 +47,33 @@ class Telling:
         """
         if not stack:
             return 0
-        mine = [self._numbers[_name(frame)] for frame in stack]
-        if not set(self._places.get(mine[0], ())) - set(own):
+        site = _name(stack[0])
+        if not set(self._places.get(site, ())) - set(own):
             return 1
-        paths = self._paths_of(mine[0])
+        paths = self._paths_of(site)
         other = ~np.isin(paths.site, list(own))
+        mine = [self._numbers[_name(frame)] for frame in stack]
         return _shortest(mine, paths.function, paths.start[other], paths.end[other])
 
-    def _paths_of(self, function: int) -> _Paths:
+    @cached_property
+    def _places(self) -> dict[Hashable, list[int]]:
+        """By function its sites."""
+        found: dict[Hashable, list[int]] = {}
+        for place, frame in enumerate(self._sites.frames):
+            if frame is not None:
+                found.setdefault(_name(frame), []).append(place)
+        return found
+
+    @cached_property
+    def _numbers(self) -> dict[Hashable, int]:
+        """A number for each function."""
+        return {name: number for number, name in enumerate(dict.fromkeys(map(_name, self._profile.stacks.frames)))}
+
+    @cached_property
+    def _of_frame(self) -> Ints:
+        return np.array([self._numbers[_name(frame)] for frame in self._profile.stacks.frames], np.int64)
+
+    def _paths_of(self, function: Hashable) -> _Paths:
         if function not in self._paths:
             rows = np.flatnonzero(np.isin(self._sites.of_row, self._places[function]))
             depths = self._sites.depth[rows].tolist()
@@ -69,7 +81,7 @@ class Telling:
                 self._profile.stacks.stacks[row][depth:] for row, depth in zip(rows.tolist(), depths, strict=True)
             ]
             end = np.cumsum([len(stack) for stack in stacks])
-            every = self._number[np.concatenate([np.array(stack, np.int64) for stack in stacks])]
+            every = self._of_frame[np.concatenate([np.array(stack, np.int64) for stack in stacks])]
             self._paths[function] = _Paths(every, np.append(0, end[:-1]), end, self._sites.of_row[rows])
         return self._paths[function]
 
