@@ -21,7 +21,7 @@ const UNDECIDED = "M6 0 L12 6 L6 12 L0 6 Z";
 export function verdictMark(verdict: string): HTMLElement {
   const path = svg("path", { d: SHAPES[verdict] ?? UNDECIDED, "fill-rule": "evenodd" });
   const mark = svg("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, path);
-  return el("span", { class: "verdict", "data-verdict": verdict }, mark, verdict);
+  return el("span", { class: "verdict", "data-verdict": verdict }, mark, verdict.replace("-", " "));
 }
 
 /** The headline, the facts, the warnings. */
@@ -40,9 +40,12 @@ export class Headline implements View {
 
   private draw(): void {
     const { headline, warnings, costs } = this.app.header;
-    const sentence = headline.text.replace(new RegExp(`^${headline.verdict}: `), "");
+    const said = `${headline.verdict}: `;
+    const sentence = headline.text.startsWith(said) ? headline.text.slice(said.length) : headline.text;
+    // A file with one moment has no verdict.
+    const mark = headline.verdict === "none" ? false : verdictMark(headline.verdict);
     this.host.replaceChildren(
-      el("h1", { class: "headline" }, verdictMark(headline.verdict), el("span", { class: "sentence" }, sentence)),
+      el("h1", { class: "headline" }, mark, el("span", { class: "sentence" }, sentence)),
       ...headline.detail.split("\n").filter(Boolean).map((line) => el("p", { class: "detail" }, line)),
       this.facts(),
       warnings.length
@@ -57,14 +60,17 @@ export class Headline implements View {
     const { moments } = header;
     const known = moments.number.length;
     const snapshots = count(moments.total_snapshots) + (known < moments.total_snapshots ? ` (${count(known)} of them here)` : "");
-    const pairs: [string, string | null][] = [
-      ["program", header.command + (header.pid === null ? "" : ` (pid ${header.pid})`)],
+    const program: [string, string | null] = ["program", header.command + (header.pid ? ` (pid ${header.pid})` : "")];
+    const recorded: [string, string | null][] = [
       ["recorded for", `${duration(header.duration_s)}${header.live ? ", still running" : ""}`],
       ["from", moments.wall[0] ?? null],
       ["mode", header.mode],
       ["snapshots", snapshots],
       ["peak in use", `${size(moments.in_use[moments.peak] ?? 0)} at #${moments.number[moments.peak]}`],
     ];
+    // Of a file that another tool wrote nothing but its time is known.
+    const foreign = moments.kind.every((kind) => kind === "file");
+    const pairs = [program, ...recorded.filter(([term]) => !foreign || term === "from")];
     const shown = pairs.filter((pair): pair is [string, string] => Boolean(pair[1]));
     return el("dl", { class: "facts" }, ...shown.map(([term, text]) => el("div", {}, el("dt", {}, term), el("dd", {}, text))));
   }

@@ -28,7 +28,7 @@ export function mountPage(host: HTMLElement, app: App): () => void {
   host.replaceChildren(el("a", { class: "skip", href: `#${main.id}`, click: (event: Event) => skipTo(event, main) }, "Skip to the verdict"), top, main);
   add(top, new ThemeSwitch());
   add(main, new Headline());
-  const hasTime = app.header.moments.number.length > 1;
+  const hasTime = app.header.live || app.header.moments.number.length > 1;
   const alone = app.header.view === "flame";
   if (hasTime) add(main, new Timeline(), "section", "part");
   if (hasTime) add(main, new RangeControls());

@@ -60,7 +60,7 @@ export class Timeline implements View {
   }
 
   private get hasLedger(): boolean {
-    return Boolean(this.app.header.ledger?.t_s.length);
+    return (this.app.header.ledger?.t_s.length ?? 0) > 1;
   }
 
   private get mode(): Mode {
@@ -90,9 +90,8 @@ export class Timeline implements View {
     this.plot = null;
     this.showMode(this.mode);
     const bands = this.bands();
-    const enough = this.app.header.moments.number.length > 1;
-    this.box.hidden = !enough;
-    if (!enough) return void this.legend.replaceChildren(el("li", {}, "There is one moment only: no time to show."));
+    this.box.hidden = !bands.length || this.times.length < 2;
+    if (this.box.hidden) return void this.legend.replaceChildren(el("li", {}, "Nothing to draw yet: that needs two moments with something in use."));
     this.fillLegend(bands);
     const tones = (tone: Tone) => colour(tone, this.app.state);
     const layers: Layer[] = bands.map(({ label, bytes, tone }) => ({ label, bytes, colour: tones(tone) }));
