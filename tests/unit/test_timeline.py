@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
@@ -28,14 +29,18 @@ KEYS = {name: key for key, name in fmt.FIGURES.items()}
 MIB = 1 << 20
 
 
-def a_capture(path: Path, *, snapshots: int = 30, readings: bool = True) -> Path:
-    """One site that leaks 1 MiB a second and one that holds 4 MiB; then an ordinary shutdown frees half of it."""
+def a_capture(path: Path, *, snapshots: int = 30, readings: bool = True, steps: Sequence[int] = ()) -> Path:
+    """One site that leaks 1 MiB a second and one that holds 4 MiB; then an ordinary shutdown frees the latter.
+
+    ``steps``: snapshots from which on a third site holds 50 MiB more.
+    """
     capture = CaptureBuilder().process(exe="/bin/prog").module(1, 0x400000, 0x500000, flags=1)
-    capture.stacks([(16, [0x401111]), (17, [0x402222])])
+    capture.stacks([(16, [0x401111]), (17, [0x402222]), (18, [0x403333])])
     steady = Counter(alloc_bytes=4 * MIB, alloc_objects=1)
     for number in range(1, snapshots + 1):
         leak = Counter(alloc_bytes=number * MIB, alloc_objects=number)
-        capture.snapshot("time", {16: leak, 17: steady})
+        stepped = 50 * MIB * sum(step <= number for step in steps)
+        capture.snapshot("time", {16: leak, 17: steady} | ({18: Counter(stepped, 1)} if stepped else {}))
         if readings:
             heap = (number + 5) * MIB
             capture.memory({KEYS["part_heap"]: heap, KEYS["part_code"]: MIB, KEYS["part_rss"]: heap + MIB})
@@ -121,6 +126,17 @@ def test_the_picture_says_it_in_words_too(capture: Path, by_site: bool) -> None:
     assert not list(root.iter(f"{SVG}script")) and b"http://www.w3.org/Graphics" not in drawn
 
 
+def test_steps_are_marked_and_close_ones_stand_in_two_rows(tmp_path: Path) -> None:
+    found = over_time(heaptide.open(a_capture(tmp_path / "x.tide", snapshots=60, steps=[40, 43])))
+    assert [(step.t_s, step.bytes) for step in found.steps] == [(40, 50 * MIB), (43, 50 * MIB)]
+    labels = {
+        text.get("y") or text.get("transform")
+        for text in ElementTree.fromstring(picture(found, "svg")).iter(f"{SVG}text")
+        if text.text == "step +50.0 MiB"
+    }
+    assert len(labels) == 2
+
+
 def test_every_colour_has_one_for_the_dark(capture: Path) -> None:
     drawn = picture(over_time(heaptide.open(capture)), "svg").decode()
     head, body = drawn.split("</style>", 1)
@@ -171,10 +187,12 @@ STARTED = datetime(2026, 11, 23, 3, 19, 6, 100_000, tzinfo=UTC)
         (0, 0.7, ["03:19:06.1\n+00:00.0", "03:19:06.2\n+00:00.1"]),
         (0, 6, ["03:19:07\n+00:00.9", "03:19:08\n+00:01.9"]),
         (30, 3900, ["03:20\n+00:53.9", "03:30\n+10:53.9"]),
+        (0, 86400, ["06:00\n+02:40:53", "09:00\n+05:40:53"]),
+        (86400 * 0.7, 86400 * 1.2, ["22:00\n+18:40:53", "2026-11-24\n+20:40:53"]),
         (0, 86400 * 30, ["2026-11-28\n+116:40:53", "2026-12-03\n+236:40:53"]),
     ],
 )
 def test_ticks_of_times(first: float, last: float, labels: list[str]) -> None:
     ticks = time_ticks(STARTED, first, last)
-    assert [words for _, words in ticks][:2] == labels
+    assert [words for _, words in ticks][: len(labels)] == labels
     assert 2 <= len(ticks) <= 9 and all(first <= offset <= last + 1e-6 for offset, _ in ticks)

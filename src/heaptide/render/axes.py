@@ -53,7 +53,7 @@ def time_ticks(started: datetime, first: float, last: float, most: int = 8) -> l
 
 
 def _clock(time: datetime, step: float) -> str:
-    if step >= _DAY:
+    if step >= _DAY or (step >= 60 and time.hour == time.minute == 0):
         return f"{time:%Y-%m-%d}"
     if step >= 60:
         return f"{time:%H:%M}"

@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 FORMATS = ("svg", "png", "pdf")
 
-_WIDTH, _HEIGHT, _DPI = 1200, 560, 100
-_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 310, 92, 56
+_WIDTH, _HEIGHT, _DPI = 1200, 570, 100
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 310, 106, 56
 """Pixels beside the plot: the sizes, the legend, the heading, the times."""
 _ENTRY = 22
 _LEAST_LAYER = 0.004
 """Of the picture's height: layers that are never higher are put together."""
 _STEP_ROOM = 0.11
-"""Of the plot's width: labels of steps that would stand closer are left out."""
+"""Of the plot's width: labels that would stand closer go into a second row, or are left out where that is full too."""
 _LONGEST_LINE = 130
 _LONGEST_NAME = 30
 _RC: Any = {
@@ -189,29 +189,31 @@ def _scale(axes: Axes, found: OverTime, bands: Sequence[_Band]) -> None:
 
 
 def _marks(axes: Axes, found: OverTime) -> None:
-    """Steps and the beginning of the shutdown, as lines from top to bottom with a word above."""
-    first, last = axes.get_xlim()
-    nearest = -np.inf
-    for step in found.steps:
-        axes.axvline(step.t_s, color=palette.ALARM.light, linewidth=1, linestyle=(0, (4, 2)))
-        if step.t_s - nearest >= _STEP_ROOM * (last - first):
-            _above(axes, step.t_s, f"step {units.size(step.bytes, signed=True)}", palette.ALARM)
-            nearest = step.t_s
+    """Steps and the beginning of the shutdown, as lines from top to bottom with words above."""
+    marks: list[tuple[float, str, Tone, Any]] = [
+        (step.t_s, f"step {units.size(step.bytes, signed=True)}", palette.ALARM, (0, (4, 2))) for step in found.steps
+    ]
     if found.shutdown_s is not None:
-        axes.axvline(found.shutdown_s, color=palette.FAINT.light, linewidth=1, linestyle=":")
-        if found.shutdown_s - nearest >= _STEP_ROOM * (last - first):
-            _above(axes, found.shutdown_s, "shutdown", palette.FAINT)
-
-
-def _above(axes: Axes, t_s: float, words: str, tone: Tone) -> None:
+        marks.append((found.shutdown_s, "shutdown", palette.FAINT, ":"))
     first, last = axes.get_xlim()
-    late = t_s > last - _STEP_ROOM * (last - first)
-    side = "right" if late else "left" if t_s < first + _STEP_ROOM * (last - first) / 2 else "center"
+    ends = [-np.inf, -np.inf]
+    for t_s, words, tone, dashes in marks:
+        axes.axvline(t_s, color=tone.light, linewidth=1, linestyle=dashes)
+        place = (t_s - first) / (last - first)
+        row = next((row for row, end in enumerate(ends) if place - end >= _STEP_ROOM), None)
+        if row is not None:
+            ends[row] = place
+            _above(axes, t_s, place, row, words, tone)
+
+
+def _above(axes: Axes, t_s: float, place: float, row: int, words: str, tone: Tone) -> None:
+    """Words above the plot, in one of two rows; ``place``: from 0 to 1."""
+    side = "right" if place > 1 - _STEP_ROOM else "left" if place < _STEP_ROOM / 2 else "center"
     axes.annotate(
         words,
         (t_s, 1),
         xycoords=("data", "axes fraction"),
-        xytext=(0, 3),
+        xytext=(0, 3 + 11 * row),
         textcoords="offset points",
         ha=side,
         color=tone.light,
@@ -225,8 +227,9 @@ def _above(axes: Axes, t_s: float, words: str, tone: Tone) -> None:
 def _texts(found: OverTime) -> list[str]:
     """The heading: which recording and what is drawn, the verdict, when it was."""
     what = "in use by site" if _of_sites(found) else "resident memory" if found.layers else "memory"
-    started = _started(found)
-    when = f"from {started:%Y-%m-%d %H:%M:%S %Z}, {units.duration(found.series.duration_s)}, {found.series.mode}"
+    first, last = (_started(found) + timedelta(seconds=float(found.in_use.t_s[end])) for end in (0, -1))
+    length = units.duration(float(found.in_use.t_s[-1] - found.in_use.t_s[0]))
+    when = f"from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S %Z}, {length}, {found.series.mode}"
     if found.series.live:
         when += ", the recording goes on"
     return [*map(drawable, (f"{names.base_name(found.series.path)}: {what} over time", headline(found.growth))), when]
