@@ -10,9 +10,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
-_RUN = "() => axe.run(document, {resultTypes: ['violations']}).then((found) => found.violations)"
+_RUN = "(place) => axe.run(place, {resultTypes: ['violations']}).then((found) => found.violations)"
 
 
 @cache
@@ -20,11 +20,12 @@ def _axe() -> str:
     return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
-def findings(page: Page, *impacts: str) -> list[str]:
+def findings(place: Page | Locator, *impacts: str) -> list[str]:
     """What axe-core's default rules find wrong now, of these impacts: `minor`, `moderate`, `serious`, `critical`."""
+    page, root = (place, place.locator("html")) if isinstance(place, Page) else (place.page, place)
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(f"() => {{ {_axe()} }}")
-    violations: list[dict[str, Any]] = page.evaluate(_RUN)
+    violations: list[dict[str, Any]] = root.evaluate(_RUN)
     return [
         f"{rule['impact']}: {rule['id']}, {rule['help']}: {node['html'][:200]}\n  {node['failureSummary']}"
         for rule in violations
