@@ -11,11 +11,14 @@ a round. Times are by the page's own clock:
     painted   from asking for the address to the end of the frame that shows the graph
     zoom      from a click on the same box, the heaviest in row 5, to the end of the frame that shows what it holds
     back      from the click that resets the zoom to the frame after
+    frame     median time from one frame to the next while the wheel zooms in and then moves sideways; 16.7 is every one
+    slow      the longest but one of twenty of these
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import shutil
@@ -57,6 +60,22 @@ addEventListener("pointerup", (event) => (bench.clicked = event.timeStamp), {cap
 _QUIET = f"() => bench.shown >= bench.drawn && performance.now() - bench.drawn > {QUIET_MS}"
 
 
+# As a hand on the wheel: a turn for each frame, 30 to zoom in and 90 to move. Returns the times between the frames.
+_PAN = """(canvas) => new Promise((done) => {
+    const place = canvas.getBoundingClientRect(), frames = [];
+    const turn = (now) => {
+        frames.push(now);
+        if (frames.length > 120) return done(frames.slice(1).map((end, i) => end - frames[i]).sort((a, b) => a - b));
+        const near = frames.length <= 30;
+        const look = {clientX: place.left + 300, clientY: place.top + 100, bubbles: true, cancelable: true};
+        const turned = {...look, deltaY: near ? -10 : 24, ctrlKey: near, shiftKey: !near};
+        canvas.dispatchEvent(new WheelEvent("wheel", turned));
+        requestAnimationFrame(turn);
+    };
+    requestAnimationFrame(turn);
+})"""
+
+
 @dataclass(frozen=True)
 class Times:
     """Milliseconds; the fields are columns of the table."""
@@ -65,6 +84,8 @@ class Times:
     zoom: float
     back: float
     heap_mib: float
+    frame: float
+    slow: float
 
 
 @dataclass(frozen=True)
@@ -138,8 +159,10 @@ def measure(executable: str, form: Form) -> Times:
         zoom = clicked(page, form, ROW)
         back = clicked(page, form, 0)
         heap = float(page.evaluate("() => performance.memory.usedJSHeapSize")) / (1 << 20)
+        canvas = page.locator(form.graph).locator("canvas")
+        frames = canvas.evaluate(_PAN) if canvas.count() else [math.nan] * 120  # an SVG does not move
         browser.close()
-    return Times(painted, zoom, back, heap)
+    return Times(painted, zoom, back, heap, frames[60], frames[113])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -168,11 +191,17 @@ def print_table(found: dict[str, list[Times]], nodes: int) -> None:
     """Medians with the smallest and the largest, in milliseconds and MiB."""
     rounds = len(next(iter(found.values())))
     print(f"{nodes:,} nodes, {rounds} rounds, {os.cpu_count()} processors, {platform.machine()}")
-    print(f"{'':20}" + "".join(f"{field.name:>22}" for field in fields(Times)))
+    print(f"{'':20}" + "".join(f"{field.name:>21}" for field in fields(Times)))
     for name, times in found.items():
         columns = zip(*map(astuple, times), strict=True)
-        texts = (f"{statistics.median(one):.0f} ({min(one):.0f} .. {max(one):.0f})" for one in columns)
-        print(f"{name:20}" + "".join(f"{text:>22}" for text in texts))
+        texts = (_text(one) for one in columns)
+        print(f"{name:20}" + "".join(f"{text:>21}" for text in texts))
+
+
+def _text(figures: Sequence[float]) -> str:
+    if math.isnan(figures[0]):
+        return "-"
+    return f"{statistics.median(figures):.0f} ({min(figures):.0f} .. {max(figures):.0f})"
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ export class Flame implements View {
     this.path = new Path((node) => this.zoom(node));
     this.tree = el("div", { class: "flame-tree", role: "tree", tabindex: 0, "aria-label": "Flame graph" });
     this.tree.addEventListener("keydown", (event) => this.onKey(event));
-    this.tree.addEventListener("focus", () => this.moveTo(this.cursor));
+    // A click gives the focus as well, and the rows must not move under the pointer.
+    this.tree.addEventListener("focus", () => this.moveTo(this.cursor, this.tree.matches(":focus-visible")));
     this.tree.addEventListener("blur", () => this.canvas.mark(-1));
     this.tree.append(this.items.element, this.canvas.element);
     host.append(this.controls.element, this.path.element, this.tree, this.empty, this.legend.element, this.details.element);

@@ -80,6 +80,23 @@ def test_only_the_stacks_through_a_place(
     expect(everything(page)).to_contain_text(units.size(held))
 
 
+def test_a_click_takes_the_box_under_the_pointer(
+    visit: Callable[..., Visit], reports: dict[Path, Path], recordings: Recordings
+) -> None:
+    """Rows that were scrolled to stay where they are when the graph gets the focus with the click."""
+    page = visit(f"{reports[recordings.exact].as_uri()}#view=flame", viewport={"width": 900, "height": 300}).page
+    canvas = graph(page).locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    rows = canvas.locator("xpath=../..")
+    rows.evaluate("(rows) => (rows.scrollTop = 80)")
+    assert rows.evaluate("(rows) => rows.scrollTop") == 80
+    place = canvas.bounding_box()
+    assert place is not None
+    page.mouse.click(place["x"] + 10, place["y"] + 10)  # the row that is four below the root's
+    path = page.get_by_role("navigation", name="Zoomed to").get_by_role("listitem")
+    expect(path).to_have_count(5)
+
+
 def test_stacks_from_the_site(
     visit: Callable[..., Visit], reports: dict[Path, Path], recordings: Recordings, ask: Callable[..., Any]
 ) -> None:
