@@ -44,6 +44,13 @@ export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Puts new contents in the place of old ones; what the reader had unfolded stays so. */
+export function renew(host: Element, ...children: Child[]): void {
+  const isOpen = [...host.querySelectorAll("details")].map((details) => details.open);
+  host.replaceChildren(...children.filter((child) => child !== null && child !== false));
+  host.querySelectorAll("details").forEach((details, i) => (details.open = isOpen[i] ?? false));
+}
+
 /** Runs `work` before the next frame, once, however often it is asked for until then. */
 export function perFrame(work: () => void): () => void {
   let asked = false;

@@ -2,7 +2,7 @@
 // The verdict: a mark, the word, the sentence. And what was recorded.
 
 import type { App } from "./app";
-import { el, svg } from "./dom";
+import { el, renew, svg } from "./dom";
 import type { Change } from "./state";
 import { count, duration, size } from "./units";
 import type { View } from "./views";
@@ -44,14 +44,15 @@ export class Headline implements View {
     const sentence = headline.text.startsWith(said) ? headline.text.slice(said.length) : headline.text;
     // A file with one moment has no verdict.
     const mark = headline.verdict === "none" ? false : verdictMark(headline.verdict);
-    this.host.replaceChildren(
+    renew(
+      this.host,
       el("h1", { class: "headline" }, mark, el("span", { class: "sentence" }, sentence)),
       ...headline.detail.split("\n").filter(Boolean).map((line) => el("p", { class: "detail" }, line)),
       this.facts(),
       warnings.length
         ? el("ul", { class: "notes", "aria-label": "Warnings" }, ...warnings.map((text) => el("li", {}, text)))
-        : "",
-      costs.length ? details("What recording cost", costs.map(({ label, text }) => [label, text])) : "",
+        : false,
+      costs.length ? details("What recording cost", costs.map(({ label, text }) => [label, text])) : false,
     );
   }
 

@@ -2,10 +2,12 @@
 // What grows: a card for each suspect that asks for action, a table of what was judged and left alone.
 
 import type { App } from "./app";
-import { el } from "./dom";
+import { el, renew } from "./dom";
 import type { Suspect } from "./document";
 import { excerptLines } from "./excerpt";
 import { verdictMark } from "./headline";
+import { isServed } from "./serve_api";
+import { showSource } from "./serve_source";
 import { spark } from "./spark";
 import type { Change } from "./state";
 import { percent, size } from "./units";
@@ -32,11 +34,12 @@ export class Suspects implements View {
     const acting = suspects.filter((suspect) => suspect.acts);
     const quiet = suspects.filter((suspect) => !suspect.acts);
     this.host.hidden = !suspects.length;
-    this.host.replaceChildren(
+    renew(
+      this.host,
       el("h2", {}, "What grows"),
       acting.length ? this.cards(acting.slice(0, FIRST)) : el("p", { class: "faint" }, "Nothing that asks for action."),
-      acting.length > FIRST ? this.more(acting.slice(FIRST)) : "",
-      quiet.length ? quietTable(quiet) : "",
+      acting.length > FIRST ? this.more(acting.slice(FIRST)) : false,
+      quiet.length ? quietTable(quiet) : false,
     );
   }
 
@@ -88,18 +91,26 @@ export class Suspects implements View {
     return excerpt ? excerptLines(excerpt, source.line) : false;
   }
 
-  private actions({ kind, places }: Suspect): HTMLElement | false {
+  private actions({ kind, places, site }: Suspect): HTMLElement | false {
     const name = places.length ? this.app.header.strings[places[0]!] : undefined;
     if (!name) return false;
     const go = (view: string) => {
       this.app.state.set({ view, kind, query: name, focus: "" });
+      toTab();
+    };
+    const toTab = () =>
       this.host.ownerDocument.querySelector<HTMLElement>("[role=tab][aria-selected=true]")?.focus();
+    const { file, line } = site;
+    const source = () => {
+      showSource(this.app, file!, line ?? 0);
+      toTab();
     };
     return el(
       "div",
       { class: "actions" },
       el("button", { type: "button", click: () => go("flame") }, "Find in flame graph"),
       el("button", { type: "button", click: () => go("table") }, "Find in table"),
+      isServed() && file !== null && el("button", { type: "button", click: source }, "Show source"),
     );
   }
 }

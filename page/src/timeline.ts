@@ -29,6 +29,10 @@ interface Band {
 export class Timeline implements View {
   private app!: App;
   private plot: uPlot | null = null;
+  private isDragging: () => boolean = () => false;
+  /** What came while a range was being dragged is drawn afterwards. */
+  private outdated = false;
+  private drawnMode: Mode | null = null;
   private readonly box = el("div", { class: "timeline-plot", role: "img" });
   private readonly legend = el("ul", { class: "legend" });
   private readonly table = el("details", { class: "small" }, el("summary", {}, "Timeline as a table"));
@@ -54,8 +58,10 @@ export class Timeline implements View {
   }
 
   update(change: Change): void {
-    if (["document", "theme", "more"].some((key) => change.has(key as never))) this.draw();
-    else this.redraw();
+    const isNew = change.has("document") || change.has("theme") || this.mode !== this.drawnMode;
+    if (!isNew) this.redraw();
+    else if (this.isDragging()) this.outdated = true;
+    else this.draw();
     if (change.has("document") && this.table.open) this.fillTable();
   }
 
@@ -88,6 +94,8 @@ export class Timeline implements View {
   private draw(): void {
     this.plot?.destroy();
     this.plot = null;
+    this.outdated = false;
+    this.drawnMode = this.mode;
     this.showMode(this.mode);
     const bands = this.bands();
     this.box.hidden = !bands.length || this.times.length < 2;
@@ -99,10 +107,11 @@ export class Timeline implements View {
       drawn: (plot) => this.drawRange(plot),
       hovered: (index) => this.fillAmounts(index),
     });
-    followDrags(this.plot, {
+    this.isDragging = followDrags(this.plot, {
       ends: () => this.ends(),
       nearest: (seconds) => nearest(this.app.header.moments.t_s, seconds),
       choose: (a, b) => setRange(this.app, a, b),
+      ended: () => this.outdated && this.draw(),
     });
     this.fillAmounts(null);
     this.describe(bands);

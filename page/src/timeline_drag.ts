@@ -12,13 +12,16 @@ export interface Choosing {
   nearest(seconds: number): number;
   /** The range; a = -1: no base. */
   choose(a: number, b: number): void;
+  /** The hand let go. */
+  ended(): void;
 }
 
 const NEAR = 7; // pixels: what counts as pressing an end
 const MOVED = 4; // pixels: what counts as a drag
 
-/** Listens on the plot's drawing area until the plot goes away. */
-export function followDrags(plot: uPlot, choosing: Choosing): void {
+/** Listens on the plot's drawing area until the plot goes away; the function that is returned tells whether a button is
+ * held down there. */
+export function followDrags(plot: uPlot, choosing: Choosing): () => boolean {
   const { over } = plot;
   let anchor: number | null = null;
   let pressedAt = 0;
@@ -30,6 +33,12 @@ export function followDrags(plot: uPlot, choosing: Choosing): void {
     const { a, b } = choosing.ends();
     if (a !== null && Math.abs(plot.valToPos(a, "x") - x) <= NEAR) return "a";
     return a !== null && Math.abs(plot.valToPos(b, "x") - x) <= NEAR ? "b" : null;
+  };
+
+  const letGo = () => {
+    anchor = null;
+    dragging = false;
+    choosing.ended();
   };
 
   over.addEventListener("pointerdown", (event) => {
@@ -52,8 +61,8 @@ export function followDrags(plot: uPlot, choosing: Choosing): void {
   });
   over.addEventListener("pointerup", (event) => {
     if (anchor !== null && !dragging) choosing.choose(-1, momentAt(left(event)));
-    anchor = null;
-    dragging = false;
+    letGo();
   });
-  over.addEventListener("pointercancel", () => (anchor = null));
+  over.addEventListener("pointercancel", letGo);
+  return () => anchor !== null;
 }

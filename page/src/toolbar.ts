@@ -20,13 +20,22 @@ const BY: readonly (readonly [By, string])[] = [
 ];
 
 export class Toolbar implements View {
+  private host!: HTMLElement;
   private app!: App;
+  private kinds = "";
   private show: (() => void)[] = [];
 
   mount(host: HTMLElement, app: App): void {
-    this.app = app;
+    [this.host, this.app] = [host, app];
     host.classList.add("controls");
+    this.draw();
+  }
+
+  private draw(): void {
+    const { app, host } = this;
+    host.replaceChildren();
     const { state } = app;
+    this.kinds = kindsOf(app);
     const kinds = app.header.datasets.map(({ kind, label }) => [kind, label[0]!.toUpperCase() + label.slice(1)] as const);
     const kind = choice<Kind>("Kind of memory", kinds, (kind) => state.set({ kind }));
     const what = choice<What>("Value", [["inuse", "In use"], ["alloc", "Allocated"]], (what) =>
@@ -51,7 +60,9 @@ export class Toolbar implements View {
     this.update();
   }
 
-  update(_change?: Change): void {
+  update(change?: Change): void {
+    // A program that is being recorded may map something for the first time.
+    if (change?.has("document") && kindsOf(this.app) !== this.kinds) return this.draw();
     const { values } = this.app.dataset.info;
     // A foreign file may hold one value only: what it lacks is not shown as zeros.
     if (values.length && !values.includes(this.app.state.now.value)) return this.app.state.set({ value: values[0] as Value });
@@ -69,4 +80,8 @@ export class Toolbar implements View {
   private get measure(): Measure {
     return this.app.state.now.value.split("_")[1] as Measure;
   }
+}
+
+function kindsOf(app: App): string {
+  return app.header.datasets.map(({ kind }) => kind).join(" ");
 }
