@@ -70,7 +70,7 @@ class Page:
         return out
 
     def table(self, kind: str, value: str, a: int, b: int, by: Granularity) -> Table:
-        """As `heaptide top` adds up; places that do not change at all are left out."""
+        """As `heaptide top` adds up; places with no change are left out."""
         found: dict[Key, list[float]] = {}
         sites = self.columns[f"{kind}.stack.site"].tolist()
         for size, site in zip(self.values(kind, value, a, b).tolist(), sites, strict=True):
@@ -79,7 +79,7 @@ class Page:
                 found.setdefault(keys[0], [0, 0])[0] += size
                 for key in dict.fromkeys(keys):
                     found.setdefault(key, [0, 0])[1] += size
-        return {key: (flat, cum) for key, (flat, cum) in found.items()}
+        return {key: (flat, cum) for key, (flat, cum) in found.items() if flat or cum}
 
 
 def key_of(frame: Frame | None, by: Granularity) -> Key:
@@ -100,6 +100,7 @@ def profile_of(series: Series, base: int | None, at: int) -> Profile:
 
 
 def top_table(profile: Profile, value: str, by: Granularity) -> Table:
-    """The rows of `heaptide top`."""
+    """The rows of `heaptide top`. Changes that cancel out are a row of zeros there if they are of two stacks with the
+    same frames; a page has those two as one."""
     rows = top(profile, value=value, by=by, skip=not_users).rows
-    return {key(row.place): (row.flat, row.cum) for row in rows}
+    return {key(row.place): (row.flat, row.cum) for row in rows if row.flat or row.cum}

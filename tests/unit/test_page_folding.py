@@ -153,7 +153,7 @@ def test_mappings_and_blocks_share_the_room() -> None:
     whole = document(both, no_lines)
     small = Page(document(both, no_lines, room=len(whole.data) * 3 // 4).data)
     folded = [info["folded"] for info in small.header["datasets"]]
-    assert folded[0] == folded[1] > 0
+    assert min(folded) > 0 and abs(folded[0] - folded[1]) <= 1
 
 
 def test_room_counts_what_stands_beside_a_document() -> None:

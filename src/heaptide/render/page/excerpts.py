@@ -48,6 +48,16 @@ class Excerpts:
                 return {"index": index, "line": frame.line}
         return None
 
+    def lines(self) -> dict[tuple[str, int], str]:
+        """What is quoted, by the file's own name and line."""
+        quoted = ((place, one["lines"]) for place, one in zip(self._spans, self.found, strict=True))
+        return {
+            (file, first + number): text
+            for (file, first, _), lines in quoted
+            if isinstance(lines, list)
+            for number, text in enumerate(lines)
+        }
+
     def _quote(self, file: str, wanted: list[int], lines_of: Lines) -> None:
         lines = lines_of(file)
         if isinstance(lines, str):

@@ -60,7 +60,7 @@ class Maker:
             "start": start,
             **_recording(found),
             "headline": _headline(found),
-            "growth_text": "" if found.growth is None else _growth_text(found.growth, found),
+            "growth_text": "" if found.growth is None else _growth_text(found.growth, found, self._excerpts),
             "survivors": heads.survivors(found.births),
             "sources": self._excerpts.found,
         }
@@ -77,6 +77,7 @@ class Maker:
             "errors": heads.errors(found),
             "ledger": heads.ledger(found.readings, [shot.number for shot in found.shots]),
             "top_sites": heads.top_sites(found.top_sites),
+            "suspects_total": 0 if self._growth is None else len(self._growth.acting),
             "suspects": [] if self._growth is None else suspects(self._growth, frames.strings, self._excerpts),
             "strings": frames.strings.texts,
             "modules": frames.modules.texts,
@@ -124,8 +125,8 @@ def _held(found: Report) -> str:
     return f"{units.size(found.tables[0].total)} were allocated" if found.tables else "no bytes are told"
 
 
-def _growth_text(growth: Growth, found: Report) -> str:
-    text = growths.text(growth, found.ledger, limit=_TEXT_SUSPECTS)
+def _growth_text(growth: Growth, found: Report, excerpts: Excerpts) -> str:
+    text = growths.text(growth, found.ledger, sources=excerpts.lines(), limit=_TEXT_SUSPECTS)
     return "\n".join(clean(line) for line in text.split("\n"))
 
 

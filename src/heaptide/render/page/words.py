@@ -19,6 +19,7 @@ from heaptide.render.page.maker import Document
 from heaptide.render.page.texts import clean, shortened
 
 _ROWS, _ACTING, _QUIET, _FRAMES = 20, 20, 10, 30
+_NUMBERS = frozenset(("Flat", "Flat %", "Cumulative", "Cumulative %", "Bytes", "Share"))
 _LONGEST = 300
 """Characters of a text in these words: nobody reads on, and a page has room for other things."""
 
@@ -26,7 +27,7 @@ _LONGEST = 300
 def words(found: Report, document: Document) -> str:
     """The HTML, one article."""
     header: dict[str, Any] = document.header
-    parts = [_head(header), _notices(header), _suspects(header["suspects"])]
+    parts = [_head(header), _notices(header), _suspects(header)]
     parts += [_table(table, headings.VALUE_WORDS[table.value]) for table in found.tables]
     parts += [_ledger(found), _costs(header)]
     return f'<article class="words">\n{"".join(parts)}</article>'
@@ -62,19 +63,20 @@ def _notices(header: dict[str, Any]) -> str:
     return _section("Notes", _list(lines)) if lines else ""
 
 
-def _suspects(found: Sequence[dict[str, Any]]) -> str:
+def _suspects(header: dict[str, Any]) -> str:
+    found = header["suspects"]
     acting = [suspect for suspect in found if suspect["acts"]]
     quiet = [suspect for suspect in found if not suspect["acts"]][:_QUIET]
-    parts = "".join(_suspect(suspect) for suspect in acting[:_ACTING])
-    if len(acting) > _ACTING:
-        parts += f"<p>and {units.count(len(acting) - _ACTING)} more</p>\n"
+    parts = "".join(_suspect(suspect, header["sources"]) for suspect in acting[:_ACTING])
+    if header["suspects_total"] > _ACTING:
+        parts += f"<p>and {units.count(header['suspects_total'] - _ACTING)} more</p>\n"
     if quiet:
         rows = [[suspect["place_text"], suspect["verdict"], suspect["growth_text"]] for suspect in quiet]
         parts += _rows("Sites that need no action", ("Site", "Verdict", "Growth"), rows)
     return _section("Suspects", parts) if parts else ""
 
 
-def _suspect(suspect: dict[str, Any]) -> str:
+def _suspect(suspect: dict[str, Any], sources: Sequence[dict[str, Any]]) -> str:
     rate = ", ".join(
         part
         for part in (
@@ -85,13 +87,21 @@ def _suspect(suspect: dict[str, Any]) -> str:
         )
         if part
     )
-    lines = [rate, suspect["growth_text"], *suspect["steps"], f"why: {suspect['why']}", suspect["limit_text"]]
+    lines = [rate, suspect["growth_text"], _source_line(suspect["source"], sources), *suspect["steps"]]
+    lines += [f"why: {suspect['why']}", suspect["limit_text"]]
     lines += [f"of it {part['rate_text']} at {part['place_text']}" for part in suspect["parts"]]
     stack = "".join(f"<li>{_text(frame)}</li>\n" for frame in suspect["stack"][:_FRAMES])
     return (
         f"<section>\n<h3>{suspect['rank']}. {_text(suspect['verdict'])}: {_text(suspect['place_text'])}</h3>\n"
         f"{_list(line for line in lines if line)}<ol>\n{stack}</ol>\n</section>\n"
     )
+
+
+def _source_line(place: dict[str, int] | None, sources: Sequence[dict[str, Any]]) -> str:
+    if place is None:
+        return ""
+    excerpt = sources[place["index"]]
+    return f"{place['line']}: {excerpt['lines'][place['line'] - excerpt['first_line']].strip()}"
 
 
 def _table(table: Top, words_of_value: str) -> str:
@@ -142,10 +152,15 @@ def _list(lines: Iterable[str]) -> str:
 
 
 def _rows(caption: str, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{_text(title)}</th>' for title in titles)
-    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
+    marks = [' class="number"' if title in _NUMBERS else "" for title in titles]
+    head = "".join(f'<th scope="col"{mark}>{_text(title)}</th>' for title, mark in zip(titles, marks, strict=True))
+    body = "".join(f"<tr>{_cells(row, marks)}</tr>\n" for row in rows)
     title = f"<caption>{_text(caption)}</caption>\n<thead><tr>{head}</tr></thead>"
     return f"<table>\n{title}\n<tbody>\n{body}</tbody>\n</table>\n"
+
+
+def _cells(row: Sequence[str], marks: Sequence[str]) -> str:
+    return "".join(f"<td{mark}>{_text(cell)}</td>" for cell, mark in zip(row, marks, strict=True))
 
 
 def _text(text: str) -> str:
