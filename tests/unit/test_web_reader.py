@@ -201,7 +201,7 @@ def test_naming_tells_how_far_it_is(tmp_path: Path) -> None:
     frames = symbolizer.resolve(module, list(range(1500)))
     frames += symbolizer.resolve(module, list(range(500)))
     assert len(frames) == 2000 and all(frames)
-    assert [round(progress, 3) for progress, _ in told] == [0.1, 0.275, 0.45, 0.625]
+    assert [round(progress, 3) for progress, _ in told] == [0.1, 0.225, 0.35, 0.475]
     assert told[0][1] == "naming 1,500 addresses of none.so"
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _STEP = 500
 """So many addresses are named between two reports of progress."""
-_BEGIN, _NAMED = 0.1, 0.8
-"""Progress when names begin to be looked up, and when all are known; the rest is the server's."""
 _PICTURES = {"svg": "Call graph, SVG", "pdf": "Call graph, PDF"}
 _LABELS = {
     "pprof": "pprof (profile.proto)",
@@ -56,9 +54,11 @@ class TellingSymbolizer(Symbolizer):
         return found
 
     def _say(self, what: str) -> None:
+        from heaptide.web.opener import NAMING
+
         if self.tell is not None:
             part = min(self._done / self._expected, 1.0) if self._expected else 0.0
-            self.tell(_BEGIN + part * (_NAMED - _BEGIN), what)
+            self.tell(NAMING[0] + part * (NAMING[1] - NAMING[0]), what)
 
 
 class Files:

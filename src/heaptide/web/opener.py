@@ -12,6 +12,11 @@ from heaptide.model import Series
 Tell = Callable[[float, str], None]
 """Takes progress, 0 to 1, and what is being done, for a person."""
 
+NAMING = 0.1, 0.6
+"""Progress when names begin to be looked up, and when all are known: the opener's to tell."""
+ANALYSIS = 0.6, 0.95
+"""And of what follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Format:

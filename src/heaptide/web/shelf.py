@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+from heaptide.analysis.graph import CallGraph
 from heaptide.model import Series
+
+_KEPT_GRAPHS = 3
 
 State = Literal["loading", "ready", "failed"]
 
@@ -52,6 +55,7 @@ class Capture:
         self._entry = Entry(str(number), name, name)
         self._shown: Shown | None = None
         self._files: dict[str, int] = {}
+        self._graphs: dict[Hashable, CallGraph] = {}
 
     @property
     def entry(self) -> Entry:
@@ -70,7 +74,7 @@ class Capture:
 
     def read(self, shown: Shown, title: str, message: str) -> None:
         """Puts a new document in the place of the old one."""
-        self._shown = shown
+        self._shown, self._graphs = shown, {}
         live, version = shown.series.live, self._entry.version + 1
         self._set(
             replace(self._entry, title=title, live=live, version=version, state="ready", progress=1.0, message=message)
@@ -80,6 +84,14 @@ class Capture:
         """Nothing could be read. What was read before stays, and ``message`` stands above it."""
         state: State = "failed" if self._shown is None else "ready"
         self._set(replace(self._entry, live=False, state=state, message=message))
+
+    def graph(self, key: Hashable, make: Callable[[], CallGraph]) -> CallGraph:
+        """A graph that was made lately is not made again. `busy` is held."""
+        found = self._graphs.pop(key, None) or make()
+        self._graphs[key] = found
+        while len(self._graphs) > _KEPT_GRAPHS:
+            del self._graphs[next(iter(self._graphs))]
+        return found
 
     def number_of(self, files: Sequence[str]) -> list[int]:
         """For names of source files the numbers by which they are asked for; a name keeps its number."""

@@ -16,7 +16,7 @@ from heaptide.web.access import access_for, in_address
 from heaptide.web.answers import Answers
 from heaptide.web.bell import Bell
 from heaptide.web.gate import Gate, Log
-from heaptide.web.opener import Opener, Tell
+from heaptide.web.opener import ANALYSIS, Opener, Tell
 from heaptide.web.reader import Reader
 from heaptide.web.server import Server, bind, config_of
 from heaptide.web.shelf import Shelf
@@ -82,7 +82,8 @@ def _reachable(host: str, bound: str) -> str:
 
 
 def _draw(series: Series, tell: Tell, opener: Opener, tool: str) -> bytes:
-    tell(0.8, "judging what grows")
-    found = report(series)
-    tell(0.95, "drawing up the page")
+    series.at(series.snapshots[-1])  # names all stacks, which the opener tells about; what follows finds them named
+    first, last = ANALYSIS
+    found = report(series, progress=lambda what, part: tell(first + part * (last - first), what))
+    tell(last, "drawing up the page")
     return document(found, opener.lines, tool=tool).data

@@ -29,7 +29,7 @@ def profile_of(series: Series, wanted: Wanted) -> Profile:
 def files_of(capture: Capture, series: Series, wanted: Wanted) -> list[dict[str, object]]:
     """The source files that frames name, those that hold most first: number, name, flat and cumulative value."""
     with capture.busy:
-        graph = _by_line(series, wanted)
+        graph = _by_line(capture, series, wanted)
         held: dict[str, Amount] = defaultdict(Amount)
         for node in graph.nodes:
             if node.place.file:
@@ -44,7 +44,7 @@ def files_of(capture: Capture, series: Series, wanted: Wanted) -> list[dict[str,
 def source(capture: Capture, series: Series, wanted: Wanted, file: str, lines_of: Lines) -> dict[str, object]:
     """The file's lines (null with the ``reason`` where they are not shown) and the lines that hold something."""
     with capture.busy:
-        graph = _by_line(series, wanted)
+        graph = _by_line(capture, series, wanted)
     lines = lines_of(file)
     unit: units.Unit = "bytes" if graph.unit == "bytes" else "objects"
     words = units.Plain(unit, graph.whole, graph.is_difference)
@@ -60,9 +60,12 @@ def source(capture: Capture, series: Series, wanted: Wanted, file: str, lines_of
     }
 
 
-def _by_line(series: Series, wanted: Wanted) -> CallGraph:
-    profile = profile_of(series, wanted)
-    return call_graph(profile, value=wanted.value, by="line", trim=EVERYTHING, order="flat", picture=False)
+def _by_line(capture: Capture, series: Series, wanted: Wanted) -> CallGraph:
+    def make() -> CallGraph:
+        profile = profile_of(series, wanted)
+        return call_graph(profile, value=wanted.value, by="line", trim=EVERYTHING, order="flat", picture=False)
+
+    return capture.graph((series, wanted), make)  # the series itself: another reading is another one
 
 
 def _amount(line: int, amount: Amount, words: units.Plain) -> dict[str, object]:
