@@ -48,7 +48,7 @@ export function together(one: State, other: State): () => void {
 /** What the left capture holds on top of the right one. Python subtracts: stacks match by their frames. */
 export class Differences {
   private readonly said = el("p", { role: "status", class: "faint" });
-  private readonly table = el("div", { class: "scroll" });
+  private readonly table = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of differences" });
   readonly element = el("section", { class: "serve-difference" }, el("h2", {}, "Difference"), this.said, this.table);
   private timer: ReturnType<typeof setTimeout> | undefined;
   private asking: AbortController | null = null;
