@@ -11,10 +11,13 @@ import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+
 from heaptide._errors import UsageError
 from heaptide.model import moments
 from heaptide.model.snapshot import Snapshot
 from heaptide.render import units
+from heaptide.render.page import varint
 from heaptide.render.page.header import wall
 
 VECTORS = Path(__file__).resolve().parent.parent / "page/vectors.json"
@@ -26,12 +29,13 @@ _PARTS += [(-3, 40), (5, -40), (1, 800), (3, 800), (12345, 1000), (999.49, 1000)
 _PAIRS = [(0, 0), (5, 5), (0, 5), (5, 0), (-1, 5), (4, 5), (5, 4), (8, 9), (1, 99.4), (1, 99.5), (1, 1234567), (3, 2)]
 _SECONDS = [0, 0.0004, 0.0015, 0.08, 0.9994, 0.9995, 1, 12.25, 59.94, 59.95, 60, 250, 3599.4, 3599.5, 3600, 7500]
 _SECONDS += [47 * 3600 + 3599, 48 * 3600 - 30, 48 * 3600, 30 * 86400 + 4 * 3600, -12.3, -250, 360000.05]
+_VARINTS = [0, 1, -1, 63, 64, -64, -65, 8191, 8192, 2**31 - 1, -(2**31), 2**40 + 12345, 2**52 - 1, -(2**52) + 1, 0, 7]
 _TEXTS = ["start", "peak", "end", "exit", "#1", "#5", "#9", "90s", "1h30m", "0s", "-1m", "-2h", "10d", "-10d", "500ms"]
 _TEXTS += ["23:50", "23:55:30", "00:10", "01:00", "02:20:00", "nonsense", "", "-", "5", "1.5h"]
 
 
 def vectors() -> dict[str, object]:
-    """Arguments and results of each function, and moments by their texts; null for what is no moment."""
+    """Arguments and results of each function, numbers as the document packs them, and moments by their texts."""
     signed = [*_AMOUNTS, *(-amount for amount in _AMOUNTS)]
     both = (False, True)
     return {
@@ -41,6 +45,7 @@ def vectors() -> dict[str, object]:
         "times": [[before, now, units.times(before, now)] for before, now in _PAIRS],
         "duration": [[seconds, units.duration(seconds)] for seconds in _SECONDS],
         "offset": [[seconds, units.offset(seconds)] for seconds in _SECONDS],
+        "varints": [_VARINTS, varint.encode(np.array(_VARINTS, np.int64)).hex()],
         "moments": _moments(),
     }
 
@@ -76,6 +81,7 @@ def _moments() -> dict[str, object]:
 
 
 def _found(text: str, shots: list[Snapshot], index: dict[int, int]) -> int | None:
+    """Where the moment stands; None for a text that is none."""
     try:
         return index[moments.find(f"#{text}" if text.isdigit() else text, shots).number]
     except UsageError:

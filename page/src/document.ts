@@ -244,13 +244,14 @@ export class VarintReader {
     for (let i = from, end = from + count; i < end; i++) {
       let byte = bytes[at++]!;
       if (byte === 0) continue;
+      const negative = byte & 1;
       let value = byte & 0x7f;
-      // Doubles hold integers up to 2^53; shifts would stop at 2^31.
+      // Doubles hold integers up to 2^53 (so numbers up to 2^52 are exact here); shifts would stop at 2^31.
       for (let unit = 128; byte >= 0x80; unit *= 128) {
         byte = bytes[at++]!;
         value += (byte & 0x7f) * unit;
       }
-      const number = value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+      const number = negative ? -(value + 1) / 2 : value / 2;
       out[i] = out[i]! + sign * number;
     }
     this.position = at;
