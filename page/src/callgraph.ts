@@ -19,6 +19,8 @@ import { count, percent, quantity } from "./units";
 import type { View } from "./views";
 
 const LIMITS = ["20", "40", "80", "160"] as const;
+/** A range that is being dragged changes many times a second; the graph follows when it rests. */
+const STILL_MS = 120;
 /** Settings that change nothing here. */
 const ASIDE: ReadonlySet<string> = new Set(["query", "focus", "sort", "theme", "view"]);
 
@@ -30,6 +32,7 @@ export class CallGraph implements View {
   private end = new AbortController();
   private chosen = -1;
   private drawn = 0;
+  private waiting = 0;
   private limit!: ReturnType<typeof select<string>>;
   private readonly caption = el("p", { class: "note" });
   private readonly frame = el("div", {
@@ -67,7 +70,10 @@ export class CallGraph implements View {
   }
 
   update(change: Change): void {
-    if ([...change].some((key) => !ASIDE.has(key))) this.draw();
+    if (![...change].some((key) => !ASIDE.has(key))) return;
+    clearTimeout(this.waiting);
+    this.say("Drawing the graph");
+    this.waiting = window.setTimeout(() => this.draw(), STILL_MS);
   }
 
   private zoomButtons(): HTMLElement {
@@ -128,16 +134,20 @@ export class CallGraph implements View {
   /** Has the graph laid out and shows it, unless another one was asked for meanwhile. */
   private async lay(source: string): Promise<void> {
     const drawing = ++this.drawn;
-    this.status.hidden = false;
-    setText(this.status, "Drawing the graph");
+    this.say("Drawing the graph");
     try {
       const engine = await graphviz();
       if (drawing !== this.drawn) return;
       this.show(pictureOf(engine.dot(source)));
-      this.status.hidden = true;
+      this.say("");
     } catch (error) {
-      setText(this.status, `The graph could not be drawn: ${error instanceof Error ? error.message : String(error)}`);
+      this.say(`The graph could not be drawn: ${error instanceof Error ? error.message : String(error)}`);
     }
+  }
+
+  private say(text: string): void {
+    this.status.hidden = !text;
+    setText(this.status, text);
   }
 
   private show(picture: SVGSVGElement): void {

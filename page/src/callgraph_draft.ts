@@ -53,9 +53,10 @@ export class DraftMaker {
     if (shown[row[0]!]) walk.draft.flat[row[0]!] = walk.draft.cum[row[0]!] = this.self[0]!;
     walk.pass(0);
     for (let node = 1; node < parent.length; node++) {
+      if (!this.touched[node]) continue; // nor is anything below it
       walk.leaveTo(parent[node]!);
       const place = row[node]!;
-      if (!shown[place] || !this.touched[node]) walk.pass(node);
+      if (!shown[place]) walk.pass(node);
       else walk.enter(node, place, this.total[node]!, this.inlined(node));
       if (shown[place]) walk.draft.flat[place]! += this.self[node]!;
     }
