@@ -57,7 +57,7 @@ class OverTime:
     in_use: Curve
     growth: Growth
     steps: tuple[Step, ...]
-    """Of what is accused, by time."""
+    """Of what is accused and drawn (sites hold no mappings), by time."""
     shutdown_s: float | None
     """When the program began to end in order."""
 
@@ -75,7 +75,8 @@ def over_time(series: Series, *, by_site: bool = False, start: str = "start", en
     """
     shots = _between(series, start, end)
     growth = judge(series, start=start, end="end" if end == "exit" else end)
-    steps = sorted((step for suspect in growth.acting for step in _steps(suspect)), key=lambda step: step.t_s)
+    accused = [suspect for suspect in growth.acting if suspect.kind == "heap" or not by_site]
+    steps = sorted((step for suspect in accused for step in _steps(suspect)), key=lambda step: step.t_s)
     kept = _thinned(shots)
     if by_site:
         t_s, layers = _by_site(series, kept)

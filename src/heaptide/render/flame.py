@@ -7,7 +7,7 @@ dark is the viewer's choice (a media query); programs that know none of it draw 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from unicodedata import east_asian_width
 
@@ -15,9 +15,9 @@ from heaptide.analysis.flame import Box, Flame
 from heaptide.analysis.places import Place
 from heaptide.analysis.simplify import simple_name
 from heaptide.render import names, palette, units
+from heaptide.render.flame_colours import Colours, by_change, by_origin
 from heaptide.render.harmless import harmless
 from heaptide.render.markup import marked_up
-from heaptide.render.palette import Tone
 
 WIDTH = 1200
 """Pixels, unless asked otherwise."""
@@ -26,11 +26,7 @@ _MARGIN, _ROW, _LINE = 12, 18, 19
 _FONT, _LETTER = 12, 7.3
 """Of the fixed-width font in boxes, and how wide its letters are at most (0.602 em in DejaVu Sans Mono), pixels."""
 _HEADING_LETTERS_PER_PIXEL = 1 / 7.2
-_STEPS = 5
-"""Shades of growth, and as many of shrinkage."""
 _NAMED_PATHS = 5
-_NEARLY_ALL = 0.95
-_RUNTIME = "allocator, runtime, containers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ def svg(flame: Flame, heading: Sequence[str], *, width: int = WIDTH, upwards: bo
     inner = width - 2 * _MARGIN
     top = _MARGIN + len(lines) * _LINE + 8
     canvas = _Canvas(width, top, flame.depth + 1, upwards, inner / flame.width if flame.width else 0.0)
-    colours = _changes(flame) if flame.is_difference else _origins(flame)
+    colours = by_change(flame) if flame.is_difference else by_origin(flame)
     foot, height = _foot(flame, colours, canvas)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height:.0f}" '
@@ -90,71 +86,7 @@ def _total(flame: Flame, dialect: units.Plain) -> str:
     return f"net change {dialect.value(flame.total)}{error}; as wide as what changed, up or down: {gross} in all"
 
 
-# ---- Colours ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Colours:
-    """What boxes are filled with: classes and their tones, the class of each box, and the legend."""
-
-    tones: Mapping[str, Tone]
-    of_box: Sequence[str]
-    legend: Sequence[tuple[str, str]]
-    """Class and words."""
-
-
-def _origins(flame: Flame) -> _Colours:
-    """By module, or by source file where one module fills nearly all; what fills most of the picture first."""
-    modules = _filled(flame, [box.module for box in flame.boxes])
-    by_module = max(modules.values(), default=0.0) < _NEARLY_ALL * sum(modules.values())
-    kind = "module" if by_module else "source file"
-    origin = [
-        (box.module if by_module else box.file or box.module) if box.role == "user" else None for box in flame.boxes
-    ]
-    filled = _filled(flame, origin)
-    order = sorted(filled, key=lambda name: (-filled[name], name or ""))
-    shown = order[: len(palette.MODULES)]
-    classes = {name: f"m{number}" for number, name in enumerate(shown)}
-    of_box = [
-        classes.get(name, "others") if box.role == "user" else "runtime"
-        for box, name in zip(flame.boxes, origin, strict=True)
-    ]
-    legend = [(classes[name], f"no {kind} known" if name is None else names.base_name(name)) for name in shown]
-    legend += [("others", f"other {kind}s")] if len(order) > len(shown) else []
-    legend += [("runtime", _RUNTIME)] if "runtime" in of_box else []
-    tones = {f"m{number}": tone for number, tone in enumerate(palette.MODULES)}
-    return _Colours({**tones, "others": palette.REST, "runtime": palette.RUNTIME}, of_box, legend)
-
-
-def _filled(flame: Flame, origin: Sequence[str | None]) -> dict[str | None, float]:
-    """How much of the picture each origin of the user's own code fills."""
-    filled: dict[str | None, float] = {}
-    for box, name in zip(flame.boxes, origin, strict=True):
-        if box.role == "user":
-            filled[name] = filled.get(name, 0.0) + box.width
-    return filled
-
-
-def _changes(flame: Flame) -> _Colours:
-    tones = {"same": palette.NO_CHANGE}
-    for step in range(1, _STEPS + 1):
-        part = 0.25 + 0.75 * step / _STEPS
-        tones[f"up{step}"] = palette.mixed(palette.NO_CHANGE, palette.GROWTH, part)
-        tones[f"down{step}"] = palette.mixed(palette.NO_CHANGE, palette.SHRINKAGE, part)
-    legend = [
-        (f"down{_STEPS}", "shrank (-)"),
-        ("same", "as much up as down"),
-        (f"up{_STEPS}", "grew (+)"),
-    ]
-    return _Colours(tones, [_change(box) for box in flame.boxes], legend)
-
-
-def _change(box: Box) -> str:
-    step = round(_STEPS * box.value / box.width)
-    return f"up{step}" if step > 0 else f"down{-step}" if step < 0 else "same"
-
-
-def _style(colours: _Colours) -> str:
+def _style(colours: Colours) -> str:
     """Rules for both surroundings. Plain rules and no variables: Inkscape and librsvg know no others."""
     fixed = {"paper": palette.PAPER, "ink": palette.INK, "faint": palette.FAINT, "whole": palette.WHOLE}
     tones = {**fixed, **colours.tones}
@@ -261,7 +193,7 @@ def _heading(lines: Sequence[str], width: int) -> Iterator[str]:
         yield f'<text class="{kind}" x="{_MARGIN}" y="{_MARGIN + 13 + number * _LINE}">{marked_up(shown)}</text>'
 
 
-def _foot(flame: Flame, colours: _Colours, canvas: _Canvas) -> tuple[list[str], float]:
+def _foot(flame: Flame, colours: Colours, canvas: _Canvas) -> tuple[list[str], float]:
     """The legend and what is left out, below the boxes; and the picture's height."""
     x, y = float(_MARGIN), canvas.bottom + 10
     parts = []

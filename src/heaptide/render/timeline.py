@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heaptide._errors import NothingToShow
+from heaptide.analysis.growth import Step
 from heaptide.analysis.over_time import Curve, Layer, OverTime
+from heaptide.analysis.simplify import simple_name
 from heaptide.render import names, palette, units
 from heaptide.render.axes import size_label, size_ticks, time_ticks
 from heaptide.render.growth import headline
@@ -34,15 +36,17 @@ if TYPE_CHECKING:
 FORMATS = ("svg", "png", "pdf")
 
 _WIDTH, _HEIGHT, _DPI = 1200, 570, 100
-_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 310, 106, 56
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 330, 106, 56
 """Pixels beside the plot: the sizes, the legend, the heading, the times."""
 _ENTRY = 22
 _LEAST_LAYER = 0.004
 """Of the picture's height: layers that are never higher are put together."""
-_STEP_ROOM = 0.11
-"""Of the plot's width: labels that would stand closer go into a second row, or are left out where that is full too."""
+_STEPS, _LEAST_STEP = 8, 0.02
+"""Most steps that are marked, and how much of the picture's height they have to be."""
+_LABEL = 0.115
+"""Of the plot's width: a label. Those that would overlap stand in two rows, or are left out where both are full."""
 _LONGEST_LINE = 130
-_LONGEST_NAME = 30
+_LONGEST_NAME = 28
 _RC: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"],
@@ -121,9 +125,9 @@ def _draw(figure: Figure, found: OverTime) -> None:
     for curve, width, dashes in _lines(found):
         axes.plot(curve.t_s, curve.bytes, color=palette.INK.light, linewidth=width, linestyle=dashes)
     _scale(axes, found, bands)
-    _marks(axes, found)
+    marked = _marks(axes, found)
     _heading(figure, found)
-    _legend(figure, found, bands)
+    _legend(figure, found, bands, len(found.steps) - marked)
 
 
 def _bands(found: OverTime) -> list[_Band]:
@@ -144,7 +148,8 @@ def _words(layer: Layer) -> str:
     if layer.part is not None:
         return WORDS[layer.part]
     assert layer.place is not None
-    return drawable(layer.place.function or names.place_name(layer.place))
+    function = layer.place.function
+    return drawable(simple_name(function) if function else names.place_name(layer.place))
 
 
 def _colour(layer: Layer, number: int) -> str:
@@ -188,34 +193,43 @@ def _scale(axes: Axes, found: OverTime, bands: Sequence[_Band]) -> None:
         axes.spines[side].set_color(palette.LINE.light)
 
 
-def _marks(axes: Axes, found: OverTime) -> None:
-    """Steps and the beginning of the shutdown, as lines from top to bottom with words above."""
-    marks: list[tuple[float, str, Tone, Any]] = [
-        (step.t_s, f"step {units.size(step.bytes, signed=True)}", palette.ALARM, (0, (4, 2))) for step in found.steps
-    ]
+def _marks(axes: Axes, found: OverTime) -> int:
+    """The large steps and the beginning of the shutdown, as lines from top to bottom with words above. How many steps
+    are marked."""
+    steps = _large(axes, found)
+    marks = [(step.t_s, f"step {units.size(step.bytes, signed=True)}", palette.ALARM) for step in steps]
     if found.shutdown_s is not None:
-        marks.append((found.shutdown_s, "shutdown", palette.FAINT, ":"))
+        marks.append((found.shutdown_s, "shutdown", palette.FAINT))
     first, last = axes.get_xlim()
-    ends = [-np.inf, -np.inf]
-    for t_s, words, tone, dashes in marks:
+    ends = [0.0, 0.0]
+    for t_s, words, tone in marks:
+        dashes: Any = ":" if tone is palette.FAINT else (0, (4, 2))
         axes.axvline(t_s, color=tone.light, linewidth=1, linestyle=dashes)
         place = (t_s - first) / (last - first)
-        row = next((row for row, end in enumerate(ends) if place - end >= _STEP_ROOM), None)
+        left = min(max(place - _LABEL / 2, 0.0), 1 - _LABEL)
+        row = next((row for row, end in enumerate(ends) if left >= end), None)
         if row is not None:
-            ends[row] = place
-            _above(axes, t_s, place, row, words, tone)
+            ends[row] = left + _LABEL
+            _above(axes, left + _LABEL / 2, row, words, tone)
+    return len(steps)
 
 
-def _above(axes: Axes, t_s: float, place: float, row: int, words: str, tone: Tone) -> None:
-    """Words above the plot, in one of two rows; ``place``: from 0 to 1."""
-    side = "right" if place > 1 - _STEP_ROOM else "left" if place < _STEP_ROOM / 2 else "center"
+def _large(axes: Axes, found: OverTime) -> list[Step]:
+    """The steps that can be seen as such, the largest few, by time."""
+    visible = [step for step in found.steps if step.bytes >= _LEAST_STEP * axes.get_ylim()[1]]
+    largest = sorted(visible, key=lambda step: -step.bytes)[:_STEPS]
+    return [step for step in visible if step in largest]
+
+
+def _above(axes: Axes, middle: float, row: int, words: str, tone: Tone) -> None:
+    """Words above the plot, in one of two rows; ``middle``: from 0 to 1."""
     axes.annotate(
         words,
-        (t_s, 1),
-        xycoords=("data", "axes fraction"),
+        (middle, 1),
+        xycoords="axes fraction",
         xytext=(0, 3 + 11 * row),
         textcoords="offset points",
-        ha=side,
+        ha="center",
         color=tone.light,
         fontsize=8.5,
     )
@@ -246,8 +260,9 @@ def _heading(figure: Figure, found: OverTime) -> None:
         figure.text(16 / _WIDTH, 1 - y / _HEIGHT, words, fontsize=size, fontweight=weight, color=tone.light)
 
 
-def _legend(figure: Figure, found: OverTime, bands: Sequence[_Band]) -> None:
-    """Right of the plot, in the order in which things stand there, with what each was at the last moment."""
+def _legend(figure: Figure, found: OverTime, bands: Sequence[_Band], unmarked: int) -> None:
+    """Right of the plot, in the order in which things stand there, with what each was at the last moment; below it how
+    many steps are not marked, and why there are no layers."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
 
@@ -267,15 +282,9 @@ def _legend(figure: Figure, found: OverTime, bands: Sequence[_Band]) -> None:
         area.add_patch(Rectangle((2, y - 6), 12, 12, facecolor=band.colour, linewidth=0))
         _entry(area, y, band.words, _value_at(found.t_s, band.heights, at))
         y += _ENTRY
-    if not found.layers:
-        area.text(
-            0,
-            y,
-            "No reading of the process's pages:\nthe parts of its memory are not known.",
-            va="top",
-            color=palette.FAINT.light,
-            fontsize=8.5,
-        )
+    notes = [] if found.layers else ["No reading of the process's pages:", "the parts of its memory are not known."]
+    notes += [f"{units.count(unmarked)} smaller step{'' if unmarked == 1 else 's'} not marked"] if unmarked else []
+    area.text(0, y, "\n".join(notes), va="top", color=palette.FAINT.light, fontsize=8.5)
 
 
 def _entry(area: Axes, y: float, words: str, value: float) -> None:
