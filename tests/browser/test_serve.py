@@ -16,7 +16,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, StorageState, expect
 
 from heaptide.render import units
+from tests.browser.accessibility import findings
 from tests.browser.conftest import STRANGER, Recordings
+from tests.browser.looking import open_tab
 from tests.browser.serving import recording, served
 from tests.browser.visits import Visit
 
@@ -196,3 +198,20 @@ def test_side_by_side(tab: Visit, recordings: Recordings) -> None:
     expect(page.get_by_text(f"{recordings.exact.name} (new) less {recordings.sampled.name} (old)")).to_be_visible()
     link = json.dumps(page.url)
     assert "token" not in link and "beside" in link
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(
+    entered: Entered, visit: Callable[..., Visit], recordings: Recordings, scheme: str
+) -> None:
+    """What the server adds to the report's page: its bar, the source view, two columns."""
+    page = visit(entered.origin, offline=False, storage_state=entered.state, color_scheme=scheme).page
+    open_tab(page, "Source")
+    expect(page.get_by_role("row").filter(has_text="session->state.resize").first).to_be_visible()
+    page.get_by_text("Download", exact=True).click()
+    expect(page.get_by_role("button", name=re.compile("pprof")).first).to_be_visible()
+    found = findings(page, "serious", "critical")
+    page.get_by_label("beside").select_option(label=recordings.sampled.name)
+    expect(page.get_by_text(f"less {recordings.sampled.name} (old)")).to_be_visible()
+    found += findings(page, "serious", "critical")
+    assert not found, "\n".join(found)
