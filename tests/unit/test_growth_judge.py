@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from heaptide import build
 from heaptide._errors import InputError
 from heaptide.analysis.growth import Growth, compare, judge
+from heaptide.analysis.growth.limits import Limit, seconds_to
 from heaptide.analysis.growth.suppress import parse
 from heaptide.capture import format as fmt
 from heaptide.cli.growth import command
@@ -104,6 +105,12 @@ def test_the_leak_is_named_with_its_rate(opened: Callable[[bytes], Series]) -> N
 USED, MOST, MACHINE, FREE = 301, 302, 601, 602
 GROUPS = "at this rate the control group's limit (1.30 MiB, 352 KiB of it free) is reached in"
 MACHINES = "at this rate the machine's memory (1.91 MiB, 703 KiB of it free) is used up in"
+
+
+def test_a_limit_in_a_million_years_is_none() -> None:
+    limit = Limit("machine", bytes=1 << 34, used=1 << 33)
+    assert seconds_to(limit, (1 << 33) / 86400) == pytest.approx(86400)
+    assert seconds_to(limit, 1e-4) is seconds_to(limit, 0.0) is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ Whose = Literal["cgroup", "machine"]
 _UNLIMITED = 1 << 60
 """The kernel writes "max", or a number near 2^63 rounded to pages."""
 
+_FAR_S = 10 * 365 * 86400.0
+"""Ten years: what is further off is told by nobody's rate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -54,7 +57,7 @@ def _limits(memory: Mapping[str, int]) -> Iterator[Limit]:
 
 
 def seconds_to(limit: Limit | None, rate: float) -> float | None:
-    """Seconds until the limit at `rate` bytes per second; None without a limit, or where nothing grows."""
-    if limit is None or rate <= 0:
+    """Seconds until the limit at `rate` bytes per second; None without a limit, or where it is over ten years away."""
+    if limit is None or rate <= 0 or limit.room > rate * _FAR_S:
         return None
     return limit.room / rate
