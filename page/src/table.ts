@@ -88,7 +88,7 @@ export class Table implements View {
     if (NARROW.matches) {
       const main = other === "cum" ? "flat" : "cum";
       const title = isDifference ? "Change" : main === "flat" ? "Flat" : "Cum";
-      return [named[0]!, column(main, title, (row) => value(row[main], isDifference), "96px"), share("%", main, "64px")];
+      return [named[0]!, column(main, title, (row) => value(row[main], isDifference), "96px"), share("%", main, "76px")];
     }
     if (!isDifference) {
       return [

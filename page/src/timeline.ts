@@ -163,7 +163,8 @@ export class Timeline implements View {
       swatch.style.background = colour(tone, this.app.state);
       return el("li", { title: help }, swatch, el("span", { class: "name" }, label), this.amounts[i]!);
     });
-    this.legend.replaceChildren(this.time, ...items.reverse());
+    const step = el("li", {}, el("span", { class: "swatch step" }), "a suspect rose at once");
+    this.legend.replaceChildren(this.time, ...items.reverse(), ...(this.stepTimes().length ? [step] : []));
   }
 
   /** The layers' sizes at the moment under the cursor, else at the range's end. */
