@@ -18,17 +18,27 @@ from heaptide.analysis.page_stacks import PageStacks, page_stacks
 from heaptide.analysis.site_curves import SiteCurve, site_curves
 from heaptide.analysis.stack_changes import stack_changes
 from heaptide.analysis.top import Top, top
-from heaptide.model import Series, Snapshot
+from heaptide.model import Profile, Series, Snapshot
 
 Ints = npt.NDArray[np.int64]
 
 MOMENTS = 120
 """Of a longer recording so many are kept, if its stacks leave room for them."""
+ROWS = 20
+"""Of the tables that are told in words."""
 _STEPS = 10
 """The moments of so many steps are always kept."""
 
 Progress = Callable[[str, float], None]
 """Told what is being done, and how much of all is done, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first rows of a table, and how many it has."""
+
+    table: Top
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,7 @@ class Report:
     """Of blocks, and of mappings where there are any."""
     top_sites: tuple[SiteCurve, ...]
     births: Births | None
-    tables: tuple[Top, ...]
+    tables: tuple[Head, ...]
     """At `end`, by function: what is in use and what was allocated, where the recording tells."""
 
     def thinned(self, limit: int) -> Report:
@@ -104,8 +114,14 @@ def report(
         stacks=(blocks,) if mapped is None or not len(mapped.paths) else (blocks, mapped),
         top_sites=site_curves(blocks.frames, blocks.site_frame, blocks.changes),
         births=births(series),
-        tables=tuple(top(end, value=value) for value in ("inuse_space", "alloc_space") if value in end.values),
+        tables=tuple(_head(end, value) for value in ("inuse_space", "alloc_space") if value in end.values),
     )
+
+
+def _head(profile: Profile, value: str) -> Head:
+    """Without the other rows, of which there may be hundreds of thousands."""
+    table = top(profile, value=value)
+    return Head(replace(table, rows=table.rows[:ROWS]), len(table.rows))
 
 
 def _steps(growth: Growth | None) -> Sequence[float]:

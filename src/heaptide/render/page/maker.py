@@ -121,8 +121,10 @@ def _headline(found: Report) -> dict[str, str]:
 def _held(found: Report) -> str:
     """What is in use at the end; of a file that only tells what was allocated, that."""
     if "inuse_space" in found.stacks[0].values:
-        return held.sentence(found.series, next(table for table in found.tables if table.value == "inuse_space"))
-    return f"{units.size(found.tables[0].total)} were allocated" if found.tables else "no bytes are told"
+        return held.sentence(
+            found.series, next(head.table for head in found.tables if head.table.value == "inuse_space")
+        )
+    return f"{units.size(found.tables[0].table.total)} were allocated" if found.tables else "no bytes are told"
 
 
 def _growth_text(growth: Growth, found: Report, excerpts: Excerpts) -> str:

@@ -11,14 +11,13 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from heaptide.analysis.report import Report
-from heaptide.analysis.top import Top
+from heaptide.analysis.report import Head, Report
 from heaptide.render import headings, names, units
 from heaptide.render import ledger as ledgers
 from heaptide.render.page.maker import Document
 from heaptide.render.page.texts import clean, shortened
 
-_ROWS, _ACTING, _QUIET, _FRAMES = 20, 20, 10, 30
+_ACTING, _QUIET, _FRAMES = 20, 10, 30
 _NUMBERS = frozenset(("Flat", "Flat %", "Cumulative", "Cumulative %", "Bytes", "Share"))
 _LONGEST = 300
 """Characters of a text in these words: nobody reads on, and a page has room for other things."""
@@ -28,7 +27,7 @@ def words(found: Report, document: Document) -> str:
     """The HTML, one article."""
     header: dict[str, Any] = document.header
     parts = [_head(header), _notices(header), _suspects(header)]
-    parts += [_table(table, headings.VALUE_WORDS[table.value]) for table in found.tables]
+    parts += [_table(head, headings.VALUE_WORDS[head.table.value]) for head in found.tables]
     parts += [_ledger(found), _costs(header)]
     return f'<article class="words">\n{"".join(parts)}</article>'
 
@@ -104,19 +103,20 @@ def _source_line(place: dict[str, int] | None, sources: Sequence[dict[str, Any]]
     return f"{place['line']}: {excerpt['lines'][place['line'] - excerpt['first_line']].strip()}"
 
 
-def _table(table: Top, words_of_value: str) -> str:
+def _table(head: Head, words_of_value: str) -> str:
     """The rows that hold most, as `heaptide top` prints them."""
+    table = head.table
     if not table.rows:
         return ""
     rows = []
-    for row in table.rows[:_ROWS]:
+    for row in table.rows:
         name, source = names.row_name(row)
         flat, cum = (units.quantity(size, table.unit) for size in (row.flat, row.cum))
         rows.append(
             [flat, units.percent(row.flat, table.whole), cum, units.percent(row.cum, table.whole), name, source]
         )
     total = units.quantity_with_error(table.total, table.error, table.unit)
-    more = f", the first {_ROWS} of {units.count(len(table.rows))}" if len(table.rows) > _ROWS else ""
+    more = f", the first {len(table.rows)} of {units.count(head.rows)}" if head.rows > len(table.rows) else ""
     caption = f"{words_of_value} at the end: {total}{more}"
     return _rows(caption, ("Flat", "Flat %", "Cumulative", "Cumulative %", "Function", "Source"), rows)
 
