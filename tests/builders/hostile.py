@@ -109,7 +109,7 @@ def a_program(folder: Path) -> Path:
     return path
 
 
-def a_capture(folder: Path) -> Path:
+def a_capture(folder: Path, shots: int = 40) -> Path:
     """A recording of that program: every function leaks, and one of them more than the others; a step; a shutdown."""
     program = a_program(folder)
     evil = [name.replace("\0", "").encode("utf-8", "replace").decode()[:2000] for name in NAMES]
@@ -119,7 +119,7 @@ def a_capture(folder: Path) -> Path:
     capture.stacks(stacks)
     for name in evil:
         capture.note(1, name)
-    for shot in range(1, 41):
+    for shot in range(1, shots + 1):
         step = 50 * MIB if shot > 20 else 0
         counters = {
             stack: Counter(alloc_bytes=shot * (number + 1) * MIB + (step if number == 3 else 0), alloc_objects=shot)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import heaptide
 from heaptide.cli.guard import status_of
 from heaptide.cli.main import cli
 from heaptide.cli.pprof import command as pprof
+from heaptide.formats import pprof as formats
 from tests.builders import hostile
 
 Capture = pytest.CaptureFixture[bytes]
@@ -37,7 +40,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "heap": hostile.a_heap_file,
         "folded": hostile.a_folded_file,
     }
-    return {kind: maker(folder) for kind, maker in makers.items()}
+    found = {kind: maker(folder) for kind, maker in makers.items()}
+    (folder / "earlier").mkdir()
+    return found | {"earlier": hostile.a_capture(folder / "earlier", shots=30)}
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +156,30 @@ def test_names_in_a_document_are_what_they_are(files: dict[str, Path], capsysbin
     assert {name for name in hostile.NAMES if name.isprintable()} <= functions
 
 
+@pytest.mark.parametrize("words", [("growth",), ("growth", "--per", "allocated"), ("top",), ("top", "--per", "time")])
+def test_two_recordings(files: dict[str, Path], capsysbinary: Capture, words: tuple[str, ...]) -> None:
+    first, *options = words
+    arguments = [first, str(files["tide"]), "--base", str(files["earlier"]), *options]
+    check_text(answered(capsysbinary, *arguments))
+    check_json(answered(capsysbinary, *arguments, "--json"))
+
+
+def test_source_that_would_command_a_terminal(capsysbinary: Capture, tmp_path: Path) -> None:
+    """What stands in a source file is no more trusted than a name."""
+    source = tmp_path / "evil.c"
+    lines = [name.replace("\n", " ").replace("\r", " ") for name in hostile.NAMES]
+    source.write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
+    columns = hostile.a_columns()
+    functions = replace(columns.functions, filename=[str(source)] * len(columns.functions.name))
+    line = np.arange(len(columns.locations.line)) % len(lines) + 1
+    places = replace(columns.locations, line=line.astype(np.int64))
+    profile = tmp_path / "x.pb.gz"
+    profile.write_bytes(formats.dump(replace(columns, functions=functions, locations=places)))
+    for words in (("list", ".", str(profile)), ("pprof", "--list=.", str(profile))):
+        assert "script" in check_text(answered(capsysbinary, *words))
+    check_json(answered(capsysbinary, "list", ".", str(profile), "--json"))
+
+
 def test_source_that_is_not_there(files: dict[str, Path], capsysbinary: Capture) -> None:
     check_text(answered(capsysbinary, "list", "script", str(files["pb"])))
 
@@ -240,6 +269,17 @@ def test_searches_of_pprof(files: dict[str, Path], capsysbinary: Capture, search
     check_text(answered(capsysbinary, "pprof", f"--{search}=.", str(files["pb"])))
 
 
+@pytest.mark.parametrize("kind", ["pb", "tide"])
+@pytest.mark.parametrize("search", ["disasm", "weblist"])
+def test_machine_code(files: dict[str, Path], capsysbinary: Capture, kind: str, search: str) -> None:
+    """There is none behind these names (status 4), which is said harmlessly, or shown as a page without any."""
+    status = status_of(pprof, "heaptide", [f"--{search}=.", str(files[kind])])
+    out, err = capsysbinary.readouterr()
+    assert status in (0, 4)
+    check_text(err)
+    check_text(out) if search == "disasm" else check_html(out)
+
+
 @pytest.mark.parametrize("output", ["svg", "ps", "proto", "topproto"])
 def test_pictures_of_pprof(files: dict[str, Path], capsysbinary: Capture, tmp_path: Path, output: str) -> None:
     data = answered(capsysbinary, "pprof", f"--{output}", str(files["pb"]))
@@ -253,7 +293,7 @@ def test_pictures_of_pprof(files: dict[str, Path], capsysbinary: Capture, tmp_pa
 
 
 def test_doctor(files: dict[str, Path], capsysbinary: Capture) -> None:
-    program = next(files["tide"].parent.glob("*/evil*"))
+    program = next(files["tide"].parent.glob("*/evil*.so"))
     status = status_of(cli, "heaptide", ["doctor", str(program)])
     out, err = capsysbinary.readouterr()
     assert status in (0, 1, 3, 4)

@@ -128,7 +128,7 @@ def _symbols(answer: Answer, mapping: int, vaddrs: list[int]) -> tuple[Module | 
 def _code(module: Module, symbol: Symbol, held: dict[int, Amount], wanted: Wanted, symbolizer: Symbolizer) -> Code:
     lines = disassembled(module.path, symbol.start, symbol.end, intel=wanted.intel, tools=wanted.tools)
     frames = symbolizer.resolve(module, [address for address, _ in lines])
-    ends = [address for address, _ in lines[1:]] + [symbol.end]
+    ends = [*(address for address, _ in lines[1:]), symbol.end][: len(lines)]  # a file of debug information has no code
     instructions = []
     for (address, text), end, stack in zip(lines, ends, frames, strict=True):
         # A call is recorded by the address before its return address: inside of the instruction, not at its start.
