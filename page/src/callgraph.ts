@@ -53,7 +53,7 @@ export class CallGraph implements View {
     );
     const choose = (place: number) => {
       this.choose(place);
-      const node = this.frame.querySelector<SVGGraphicsElement>(`#n${this.graph.nodes.indexOf(place)}`);
+      const node = partOf(this.frame, `n${this.graph.nodes.indexOf(place)}`);
       if (node) this.pan?.center(node);
     };
     this.list = new EdgeList(choose);
@@ -156,9 +156,13 @@ export class CallGraph implements View {
     const { graph, texts } = this;
     picture.setAttribute("aria-hidden", "true"); // all of it stands in the list
     picture.querySelectorAll("title").forEach((title) => title.remove());
+    for (const part of picture.querySelectorAll<SVGElement>("[id]")) {
+      part.dataset["part"] = part.id; // ids are the page's, and there may be two graphs on it
+      part.removeAttribute("id");
+    }
     this.frame.replaceChildren(picture);
     graph.nodes.forEach((place, i) => {
-      const node = picture.querySelector(`#n${i}`);
+      const node = partOf(picture, `n${i}`);
       const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
       title.textContent = `${texts.name(place)} ${texts.where(place)}\nflat ${texts.value(graph.draft.flat[place]!)}, cumulative ${texts.value(graph.draft.cum[place]!)}`;
       node?.prepend(title);
@@ -169,8 +173,8 @@ export class CallGraph implements View {
   }
 
   private onClick(event: MouseEvent): void {
-    const node = (event.target as Element).closest?.("g.node");
-    const place = node ? this.graph.nodes[Number(node.id.slice(1))] : undefined;
+    const node = (event.target as Element).closest<SVGElement>("g.node");
+    const place = node ? this.graph.nodes[Number(node.dataset["part"]?.slice(1))] : undefined;
     this.choose(place ?? -1);
   }
 
@@ -185,12 +189,17 @@ export class CallGraph implements View {
   private mark(): void {
     const { graph, chosen } = this;
     this.frame.classList.toggle("calls-chosen", chosen >= 0);
-    graph.nodes.forEach((place, i) => this.frame.querySelector(`#n${i}`)?.classList.toggle("marked", place === chosen));
+    graph.nodes.forEach((place, i) => partOf(this.frame, `n${i}`)?.classList.toggle("marked", place === chosen));
     graph.edges.forEach((edge, i) => {
       const ends = graph.draft.source[edge] === chosen || graph.draft.target[edge] === chosen;
-      this.frame.querySelector(`#e${i}`)?.classList.toggle("marked", ends);
+      partOf(this.frame, `e${i}`)?.classList.toggle("marked", ends);
     });
   }
+}
+
+/** A node (`n3`) or an edge (`e3`) of a picture. */
+function partOf(picture: Element, part: string): SVGGraphicsElement | null {
+  return picture.querySelector<SVGGraphicsElement>(`[data-part="${part}"]`);
 }
 
 /** `server.c:73`; by function the file alone; the module where there is no file. */

@@ -14,7 +14,7 @@ import { FlameModel, joined } from "./flame_model";
 import { next } from "./flame_search";
 import { pathTo } from "./flame_tree";
 import type { Change } from "./state";
-import { isDark } from "./theme";
+import { isDark, isPrinting } from "./theme";
 import type { View } from "./views";
 
 export class Flame implements View {
@@ -63,6 +63,7 @@ export class Flame implements View {
     host.append(this.tooltip.element, this.menu.element, this.live);
     this.show();
     this.follow();
+    this.toFirstMatch();
   }
 
   update(change: Change): void {
@@ -76,7 +77,9 @@ export class Flame implements View {
     this.show();
     const elsewhere = change.has("focus") && this.model.keyOf(this.root) !== this.app.state.now.focus;
     if (this.model.layout !== layout || elsewhere) this.follow();
-    if (change.has("query") && this.model.matches) this.say(found(this.model));
+    if (!change.has("query") || !this.model.matches) return;
+    this.say(found(this.model));
+    if (document.activeElement !== this.controls.search) this.toFirstMatch();
   }
 
   /** Draws everything for what the model holds now. */
@@ -128,6 +131,12 @@ export class Flame implements View {
     this.details.show(this.model, this.app, node);
     if (reveal) this.canvas.reveal(node);
     this.canvas.mark(document.activeElement === this.tree || node !== this.root ? node : -1);
+  }
+
+  /** Another part of the page asked for a place: the first box of it is shown. Who types goes there by Enter. */
+  private toFirstMatch(): void {
+    const first = this.model.matches?.nodes[0];
+    if (first !== undefined && this.root === 0 && !isPrinting()) this.moveTo(first);
   }
 
   private toMatch(by: 1 | -1): void {

@@ -20,6 +20,9 @@ const ZOOM_TIME = 180;
 const STILL = 4;
 /** Pixels across on paper, whatever the screen is: letters keep a legible size. */
 const PAPER_WIDTH = 900;
+/** A box of less than so many pixels is not seen when the keyboard comes to it, and is then made so many wide. */
+const NARROW = 2;
+const CLOSER = 60;
 /** How far in one can go: the whole may be so many times as wide as the window. */
 const DEEPEST = 1e9;
 
@@ -81,7 +84,7 @@ export class FlameCanvas {
     this.redraw();
   }
 
-  /** Moves rows, and the window where it must, so that a node can be seen. */
+  /** Moves rows, and the window where it must, so that a node can be seen; a very narrow one is looked at closer. */
   reveal(node: number): void {
     const { layout, tree, flame } = this.scene!;
     const top = rowTop(tree.depth[node]!, layout.rows, flame);
@@ -89,8 +92,14 @@ export class FlameCanvas {
     if (top < scrollTop) this.element.scrollTop = top;
     else if (top + ROW > scrollTop + clientHeight) this.element.scrollTop = top + ROW - clientHeight;
     const [left, right] = [layout.x[node]!, layout.x[node]! + layout.width[node]!];
-    const room = this.right - this.left;
-    if (right <= this.left || left >= this.right) this.look((left + right - room) / 2, (left + right + room) / 2);
+    const pixels = this.window.pixels;
+    let room = this.right - this.left;
+    const narrow = (right - left) * pixels < NARROW * room;
+    if (narrow) room = ((right - left) * pixels) / CLOSER;
+    if (narrow || right <= this.left || left >= this.right) {
+      cancelAnimationFrame(this.animation);
+      this.look((left + right - room) / 2, (left + right + room) / 2);
+    }
   }
 
   /** Where a node is drawn, in CSS pixels of the browser's window. */
@@ -175,7 +184,11 @@ export class FlameCanvas {
 
   private listen(): void {
     new ResizeObserver(this.redraw).observe(this.element);
-    this.element.addEventListener("scroll", this.redraw, { passive: true });
+    const scrolled = () => {
+      this.hoverOver(null, { x: 0, y: 0 });
+      this.redraw();
+    };
+    this.element.addEventListener("scroll", scrolled, { passive: true });
     this.element.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
     this.canvas.addEventListener("pointermove", (event) => this.onMove(event));
     this.canvas.addEventListener("pointerleave", () => this.hoverOver(null, { x: 0, y: 0 }));
