@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,6 +105,17 @@ class Facts:
     """See `shape.load_rose`."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """All that is known of all rows, and what a verdict depends on beside it."""
+
+    histories: Histories
+    times: Floats
+    features: Features
+    facts: Facts
+    setting: Setting
+
+
 def decide(histories: Histories, times: Floats, setting: Setting) -> list[Judgement]:
     """One judgement for each row of `histories`, which hold the judged stretch alone.
 
@@ -115,7 +127,9 @@ def decide(histories: Histories, times: Floats, setting: Setting) -> list[Judgem
     features = measure(histories, times, setting.sampled)
     facts = _facts(histories, times, features)
     jumps = jumps_of(histories, times, features)
-    return [_judgement(histories, times, features, facts, jumps[row], row, setting) for row in range(len(features.low))]
+    known = _Known(histories, times, features, facts, setting)
+    every = zip(jumps, _evidence_of(features, facts, jumps), strict=True)
+    return [_judgement(known, row, found, evidence) for row, (found, evidence) in enumerate(every)]
 
 
 def _facts(histories: Histories, times: Floats, features: Features) -> Facts:
@@ -227,16 +241,9 @@ def _replaced(histories: Histories, features: Features) -> Floats:
     return result
 
 
-def _judgement(
-    histories: Histories,
-    times: Floats,
-    features: Features,
-    facts: Facts,
-    jumps: Jumps,
-    row: int,
-    setting: Setting,
-) -> Judgement:
-    verdict, confidence, why = _verdict(features, facts, jumps, row, setting)
+def _judgement(known: _Known, row: int, jumps: Jumps, evidence: dict[str, float]) -> Judgement:
+    histories, times, features, setting = known.histories, known.times, known.features, known.setting
+    verdict, confidence, why = _verdict(features, known.facts, jumps, row, setting)
     series = features.series[row]
     objects = histories.alloc_objects[row] - histories.free_objects[row]
     half = float(times[-1] - times[0]) / 2
@@ -256,28 +263,35 @@ def _judgement(
         steps=jumps.index,
         step_bytes=jumps.bytes,
         step_objects=tuple(float(objects[index] - objects[index - 1]) for index in jumps.index),
-        bound=float(facts.bound[row]) if verdict == "filling" else None,
-        evidence={
-            "p": float(facts.p[row]),
-            "p_age": float(facts.p_age[row]),
-            "record": float(facts.record[row]),
-            "bounded": float(facts.bounded[row]),
-            "replaced": float(facts.replaced[row]),
-            "swing": float(facts.swing[row]),
-            "rough": float(facts.rough[row]),
-            "fallen": float(facts.fallen[row]),
-            "louder": float(facts.louder[row]),
-            "container": float(facts.container[row]),
-            "kept_all": float(features.kept[row]),
-            "share": float(facts.share[row]),
-            "part": float(facts.part[row]),
-            "arrivals": float(facts.arrivals[row]),
-            "low": float(features.low[row] > 0),
-            "goes_on": float(features.half.rate[row] / max(abs(features.before.rate[row]), 1e-300)),
-            "overdue": float(jumps.overdue),
-            "kept": float(jumps.kept),
-        },
+        bound=float(known.facts.bound[row]) if verdict == "filling" else None,
+        evidence=evidence,
     )
+
+
+def _evidence_of(features: Features, facts: Facts, jumps: Sequence[Jumps]) -> list[dict[str, float]]:
+    """See `Judgement.evidence`; one for each row."""
+    columns = {
+        "p": facts.p,
+        "p_age": facts.p_age,
+        "record": facts.record,
+        "bounded": facts.bounded,
+        "replaced": facts.replaced,
+        "swing": facts.swing,
+        "rough": facts.rough,
+        "fallen": facts.fallen,
+        "louder": facts.louder,
+        "container": facts.container,
+        "kept_all": features.kept,
+        "share": facts.share,
+        "part": facts.part,
+        "arrivals": facts.arrivals,
+        "low": features.low > 0,
+        "goes_on": features.half.rate / np.maximum(np.abs(features.before.rate), 1e-300),
+        "overdue": np.array([one.overdue for one in jumps]),
+        "kept": np.array([one.kept for one in jumps]),
+    }
+    values = zip(*(column.astype(np.float64).tolist() for column in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in values]
 
 
 _POWER = 3.9 + 1.645

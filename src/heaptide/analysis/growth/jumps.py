@@ -73,6 +73,8 @@ def _of_row(histories: Histories, times: Floats, features: Features, row: int, r
     index, size = tuple(rise.index for rise in rises), tuple(rise.bytes for rise in rises)
     overdue = _overdue(rises, times)
     counted = [rise for rise in rises if _counts(series, times, rise)]
+    if not counted:
+        return Jumps(index, size, overdue=overdue)
     grown = series[-3:].mean() - np.interp(times[0] + _WARM * (times[-1] - times[0]), times, series)
     explained = sum(rise.bytes for rise in counted) >= _EXPLAINED * grown
     live = [rise for rise in counted if not _is_turnover(histories, times, row, rise)]
@@ -84,10 +86,11 @@ def _of_row(histories: Histories, times: Floats, features: Features, row: int, r
 def _counts(series: Floats, times: Floats, rise: Rise) -> bool:
     """Neither part of the start nor the last small step of something that has grown more before."""
     length = times[-1] - times[0]
-    early = np.interp(times[0] + 0.05 * length, times, series)
-    grown = rise.before - early
     late = times[rise.index] - times[0] >= _WARM * length
-    return bool(late and rise.bytes >= _PART * rise.before and rise.bytes >= _PART_OF_GROWTH * grown)
+    if not late or rise.bytes < _PART * rise.before:
+        return False
+    grown = rise.before - np.interp(times[0] + 0.05 * length, times, series)
+    return bool(rise.bytes >= _PART_OF_GROWTH * grown)
 
 
 def _is_turnover(histories: Histories, times: Floats, row: int, rise: Rise) -> bool:

@@ -60,8 +60,9 @@ def site_key(frame: Frame) -> SiteKey:
 
 def heaviest_stack(profile: Profile, sites: Sites, rows: Ints, weight: npt.NDArray[np.float64]) -> tuple[Frame, ...]:
     """Of these rows the stack that weighs most, from its site to the root."""
-    row = int(rows[np.argmax(weight[rows])])
-    return profile.frames_of(row)[int(sites.depth[row]) :]
+    row = int(rows[0] if len(rows) == 1 else rows[np.argmax(weight[rows])])
+    frames = profile.stacks.frames
+    return tuple([frames[index] for index in profile.stacks.stacks[row][int(sites.depth[row]) :]])
 
 
 def _is_mine(frame: Frame, not_mine: re.Pattern[str] | None) -> bool:
