@@ -56,7 +56,7 @@ export class RangeText implements View {
     this.update();
   }
 
-  update(_change?: Change): void {
+  update(change?: Change): void {
     const { app } = this;
     const { a, b } = app.range;
     const moments = app.header.moments;
@@ -65,6 +65,8 @@ export class RangeText implements View {
     setText(this.moments, `${from}${momentText(moments, b)}${a < 0 ? ":" : ","}`);
     setText(this.total, totalText(app));
     this.total.title = exactText(app, app.total());
+    // A capture that grows changes by itself every few seconds: nobody wants to hear that.
+    if (change?.size === 1 && change.has("document")) return;
     clearTimeout(this.waiting);
     this.waiting = window.setTimeout(() => setText(this.spoken, `${this.moments.textContent} ${this.total.textContent}`), 400);
   }
