@@ -135,7 +135,7 @@ def a_capture(path: Path, snapshots: int, *, end: bool = True) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("snapshots", "verdict"), [(1, "none"), (2, "too-short"), (40, "leak")])
+@pytest.mark.parametrize(("snapshots", "verdict"), [(1, "too-short"), (2, "too-short"), (40, "leak")])
 def test_short_recordings(tmp_path: Path, snapshots: int, verdict: str) -> None:
     page = reported(a_capture(tmp_path / "x.tide", snapshots), tmp_path / "x.html")
     assert page.header["headline"]["verdict"] == verdict

@@ -81,7 +81,7 @@ def test_the_document_stands_in_the_page_and_comes_back() -> None:
     (body,) = re.findall(r'<script type="application/octet-stream" id="heaptide-document">([^<]*)</script>', page)
     read = Page(base64.b64decode(body, validate=True))
     assert read.values("heap", "inuse_space", -1, 0).sum() == 1024
-    assert read.header["headline"]["verdict"] == "none"
+    assert read.header["headline"]["verdict"] == "too-short"
 
 
 def test_the_policy_allows_the_pages_own_scripts_and_nothing_else() -> None:

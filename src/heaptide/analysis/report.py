@@ -51,7 +51,7 @@ class Report:
     told: frozenset[int]
     """Indices of those of `shots` that have to stay."""
     growth: Growth | None
-    """None for a file that holds one moment."""
+    """None for a file of another profiler."""
     ledger: Ledger | None
     readings: tuple[Reading, ...]
     stacks: tuple[PageStacks, ...]
@@ -94,7 +94,7 @@ def report(
         NothingToShow: it holds no snapshot, or no value of a heap.
     """
     progress("judging", 0.0)
-    growth = judge(series) if len(series.snapshots) > 1 else None
+    growth = None if _is_foreign(series) else judge(series)
     progress("reading call paths", 0.5)
     told = told_moments(series, _steps(growth), also)
     at = kept_moments(series.snapshots, told, limit)
@@ -116,6 +116,11 @@ def report(
         births=births(series),
         tables=tuple(_head(end, value) for value in ("inuse_space", "alloc_space") if value in end.values),
     )
+
+
+def _is_foreign(series: Series) -> bool:
+    """Of such a file nothing tells how sure its numbers are, and most hold one moment."""
+    return bool(series.snapshots) and all(shot.kind == "file" for shot in series.snapshots)
 
 
 def _head(profile: Profile, value: str) -> Head:

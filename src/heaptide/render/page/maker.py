@@ -106,10 +106,10 @@ def _recording(found: Report) -> dict[str, object]:
 
 
 def _headline(found: Report) -> dict[str, str]:
-    """The verdict; of a file with one moment what is held there."""
+    """The verdict; of another profiler's file what is held there."""
     held_text = clean(_held(found))
     if found.growth is None:
-        return {"verdict": "none", "text": held_text, "detail": "One moment: nothing can be said of growth."}
+        return {"verdict": "none", "text": held_text, "detail": "Another profiler's file: growth is not judged."}
     lines = [clean(line) for line in growths.others(found.growth)]
     return {
         "verdict": found.growth.verdict,
