@@ -15,6 +15,7 @@ import type { View } from "./views";
 
 /** So many are shown at once: the first ones matter most, and what can be explored stands below them. */
 const FIRST = 4;
+const FEW_STEPS = 3;
 
 export class Suspects implements View {
   private host!: HTMLElement;
@@ -67,7 +68,7 @@ export class Suspects implements View {
       el("p", {}, stepped ? `on average ${second} (${suspect.interval_text})` : second),
       el("p", {}, `Why: ${suspect.why}.`),
       suspect.ages.length ? ages(suspect.ages) : false,
-      suspect.steps.length ? el("ul", {}, ...suspect.steps.map((step) => el("li", {}, `Step: ${step}`))) : false,
+      suspect.steps.length ? steps(suspect.steps) : false,
       suspect.limit_text ? el("p", {}, suspect.limit_text) : false,
       suspect.parts.length ? parts(suspect.parts) : false,
       this.actions(suspect),
@@ -129,6 +130,12 @@ function ages(shares: readonly number[]): HTMLElement {
     strip.append(piece);
   });
   return strip;
+}
+
+/** Few of them as they are; many would bury what stands below. */
+function steps(texts: readonly string[]): HTMLElement {
+  const list = el("ul", {}, ...texts.map((text) => el("li", {}, `Step: ${text}`)));
+  return texts.length <= FEW_STEPS ? list : el("details", { class: "unfolds" }, el("summary", {}, `Rose in ${texts.length} steps`), list);
 }
 
 function parts(found: readonly Suspect[]): HTMLElement {
