@@ -309,6 +309,8 @@ def test_methods(session: Session, method: str) -> None:
 def test_head(session: Session) -> None:
     answer, body = session.server.ask("/api/captures", session.headers, "HEAD")
     assert (answer.status, body) == (200, b"") and int(answer.getheader("Content-Length") or 0) > 2
+    answer, body = session.server.ask("/api/events", session.headers, "HEAD")
+    assert (answer.status, body) == (200, b"")
 
 
 def test_every_answer_has_the_headers(session: Session) -> None:
@@ -476,7 +478,7 @@ def test_the_document_is_that_of_the_command_line(session: Session, capture: Pat
     assert moments["in_use"][moments["end"]] == top["total"] >= 600_000
     assert document["capture"] == str(capture) and not document["live"]
     (entry, _) = session.json("/api/captures")
-    assert (entry["name"], entry["title"], entry["version"], entry["message"]) == ("finished.tide", "grower", 1, "")
+    assert (entry["name"], entry["title"], entry["version"], entry["message"]) == (str(capture), "grower", 1, "")
 
 
 def test_source_lines_are_those_of_list(session: Session, capture: Path) -> None:
@@ -670,6 +672,26 @@ def test_mistakes_on_the_command_line(
     assert text in printed.err and not printed.out
 
 
+def test_names_that_nobody_would_choose(capture: Path, tmp_path: Path) -> None:
+    """Bytes that are no UTF-8, a terminal's commands, HTML; and the same name in two folders."""
+    name = os.fsdecode(b"x\xff\x1b[31m<script>\n.tide")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(capture.read_bytes())
+    with serving(f"a/{name}", f"b/{name}", capture, "--access-log", cwd=tmp_path) as server:
+        session = server.enter()
+        shown = r"x\xff\x1b[31m<script>\x0a.tide"
+        assert [entry["name"] for entry in session.ready()] == [f"a/{shown}", f"b/{shown}", "finished.tide"]
+        assert session.document("2")["capture"] == f"b/{shown}"
+        answer, _ = server.ask("/api/download/1?to=collapsed", session.headers)
+        disposition = answer.getheader("Content-Disposition") or ""
+        assert unquote(disposition.partition("UTF-8''")[2]).startswith(shown.removesuffix(".tide"))
+        server.ask("/%1b[31m%0a%ff%e2%80%ae", session.headers)
+        said = server.end()
+    assert r"GET /\x1b[31m\x0a\ufffd\u202e 404" in said.replace("\ufffd", r"\ufffd"), said
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", said)
+
+
 def test_a_file_that_is_no_capture(tmp_path: Path) -> None:
     (tmp_path / "x.tide").write_text("no capture\n")
     with serving("x.tide", cwd=tmp_path) as server:
@@ -715,6 +737,12 @@ def test_the_browser_is_opened_where_there_is_a_desktop(capture: Path, tmp_path:
     no_desktop = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
     with serving("-http=:", capture, cwd=tmp_path, verb="pprof", environment=no_desktop) as server:
         assert "desktop" not in server.end()
+
+
+def test_pprof_http_is_for_heaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cpu.folded").write_text("main;work 17\n")
+    assert status_of(cli, "heaptide", ["pprof", "-http=:", str(tmp_path / "cpu.folded")]) == 4
+    assert "values of a heap" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("address", ["8080", "localhost", "a:b:c", ":99999", "http://localhost:80"])

@@ -13,7 +13,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 import heaptide
-from heaptide._errors import UsageError
+from heaptide._errors import NothingToShow, UsageError
 from heaptide.cli import opening
 from heaptide.cli.pprof_flags import Request
 from heaptide.cli.rooted import RootedSources
@@ -94,9 +94,13 @@ def _gathered(request: Request, sources: RootedSources) -> Files:
     """What any other output would be of, filters applied."""
     from heaptide import build_foreign
     from heaptide.cli import pprof_inputs, pprof_outputs
+    from heaptide.model import VALUES
 
     columns = pprof_outputs.answer_of(request, pprof_inputs.gather(request)).columns
-    return _Gathered(sources, build_foreign.series_of(columns, request.files[-1]))
+    series = build_foreign.series_of(columns, request.files[-1])
+    if not series.at("end").values.keys() & VALUES.keys():
+        raise NothingToShow("the page is for values of a heap, and this profile has none", hint="name an output: -top")
+    return _Gathered(sources, series)
 
 
 def _search(request: Request) -> list[str]:

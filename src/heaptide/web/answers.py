@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from heaptide._errors import HeaptideError
 from heaptide.model import VALUES
+from heaptide.render.page.texts import clean
 from heaptide.web.bell import Bell
 from heaptide.web.difference import BY, Side, difference
 from heaptide.web.opener import Opener, Wanted
@@ -78,6 +79,8 @@ class Answers:
 
     async def events(self, request: Request) -> Response:
         """The list of captures, now and whenever it changed."""
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
         if self._streams >= MOST_STREAMS:
             raise HTTPException(503, "too many event streams are open")
         return StreamingResponse(self._news(), media_type="text/event-stream")
@@ -134,8 +137,8 @@ class Answers:
         def convert() -> Response:
             with capture.busy:
                 file = self._opener.convert(shown.series, form, wanted)
-            name = quote(file.name, safe="")
-            headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}", "Heaptide-Note": quote(file.note)}
+            name, note = quote(clean(file.name), safe=""), quote(clean(file.note))
+            headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}", "Heaptide-Note": note}
             return Response(file.data, headers=headers, media_type="application/octet-stream")
 
         return await _aside(convert)
@@ -187,7 +190,9 @@ def _json(value: object) -> Response:
 
 async def _told(request: Request, error: Exception) -> Response:
     """What a person did wrong, or what a file does not hold."""
-    return PlainTextResponse(f"{error}\n", 400 if isinstance(error, HeaptideError) else 500)
+    assert isinstance(error, HeaptideError)
+    text = error.message if error.hint is None else f"{error.message}; {error.hint}"
+    return PlainTextResponse(f"{clean(text)}\n", 400)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

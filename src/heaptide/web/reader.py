@@ -8,6 +8,7 @@ goes wrong with a file is told beside the capture; what was read before stays on
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -15,8 +16,7 @@ from dataclasses import dataclass
 
 from heaptide._errors import HeaptideError
 from heaptide.model import Series
-from heaptide.render.harmless import harmless
-from heaptide.render.names import base_name
+from heaptide.render.page.texts import clean
 from heaptide.web.opener import Opener, Tell
 from heaptide.web.shelf import Capture, Shelf, Shown
 
@@ -99,12 +99,12 @@ class Reader(threading.Thread):
         try:
             series = self._opener.open(capture.path, capture.told)
             if not series.snapshots:
-                capture.failed("; ".join(["it holds no snapshot yet", *map(harmless, series.warnings)]))
+                capture.failed("; ".join(["it holds no snapshot yet", *map(clean, series.warnings)]))
                 return
             document = self._draw(series, capture.told)
         except HeaptideError as error:
             kept = "; shown is what was read before" if capture.shown else ""
-            capture.failed(harmless(error.message) + kept)
+            capture.failed(clean(error.message) + kept)
         except Exception:
             _log.exception("%s cannot be shown", capture.path)
             capture.failed("it cannot be shown: an error of heaptide's own, which the terminal tells")
@@ -122,7 +122,8 @@ def _replaced(series: Series, watched: _Watched) -> str:
 
 
 def _title(series: Series) -> str:
-    return harmless(base_name(series.command[0] if series.command else series.path))
+    path = series.command[0] if series.command else series.path
+    return clean(os.path.basename(path) or path)
 
 
 def _now() -> str:

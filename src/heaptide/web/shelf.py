@@ -11,6 +11,7 @@ from typing import Literal
 
 from heaptide.analysis.graph import CallGraph
 from heaptide.model import Series
+from heaptide.render.page.texts import clean
 
 _KEPT_GRAPHS = 3
 
@@ -23,7 +24,7 @@ class Entry:
 
     id: str
     name: str
-    """The file's own name, without its folder."""
+    """The file's own name; with its folder where another has the same."""
     title: str
     """The program, or the file's name where that is not known."""
     live: bool = False
@@ -46,8 +47,7 @@ class Shown:
 class Capture:
     """One file: what is told of it and what was read last."""
 
-    def __init__(self, number: int, path: str, changed: Callable[[], None]) -> None:
-        name = os.path.basename(path) or path
+    def __init__(self, number: int, path: str, name: str, changed: Callable[[], None]) -> None:
         self.path = path
         self.busy = threading.Lock()
         """Held while a series is asked for profiles: it keeps the last few, and is no thing for two threads."""
@@ -112,7 +112,8 @@ class Shelf:
     """All captures, in the order of the command line."""
 
     def __init__(self, paths: Sequence[str], changed: Callable[[], None]) -> None:
-        self.captures = [Capture(number, path, changed) for number, path in enumerate(paths, start=1)]
+        names = _names(paths)
+        self.captures = [Capture(number, path, names[number - 1], changed) for number, path in enumerate(paths, 1)]
         self._by_id = {capture.entry.id: capture for capture in self.captures}
 
     def __getitem__(self, identity: str) -> Capture:
@@ -122,3 +123,9 @@ class Shelf:
     def entries(self) -> list[dict[str, object]]:
         """The list of captures, as JSON wants it."""
         return [asdict(capture.entry) for capture in self.captures]
+
+
+def _names(paths: Sequence[str]) -> list[str]:
+    """What to call the files: as short as tells them apart, fit to be shown."""
+    short = [os.path.basename(path) or path for path in paths]
+    return [clean(name if short.count(name) == 1 else path) for name, path in zip(short, paths, strict=True)]

@@ -10,8 +10,8 @@ from heaptide.analysis.graph import EVERYTHING, CallGraph, call_graph
 from heaptide.analysis.listing import Amount, file_amounts
 from heaptide.model import Profile, Series
 from heaptide.render import units
-from heaptide.render.harmless import harmless
 from heaptide.render.listing import Lines
+from heaptide.render.page.texts import clean
 from heaptide.web.opener import Wanted
 from heaptide.web.shelf import Capture
 
@@ -36,8 +36,7 @@ def files_of(capture: Capture, series: Series, wanted: Wanted) -> list[dict[str,
                 held[node.place.file] += Amount(abs(node.flat), abs(node.cum))
         files = sorted(held, key=lambda file: (-held[file].flat, -held[file].cum, file))
         return [
-            {"index": number, "name": harmless(file)}
-            for number, file in zip(capture.number_of(files), files, strict=True)
+            {"index": number, "name": clean(file)} for number, file in zip(capture.number_of(files), files, strict=True)
         ]
 
 
@@ -50,12 +49,12 @@ def source(capture: Capture, series: Series, wanted: Wanted, file: str, lines_of
     words = units.Plain(unit, graph.whole, graph.is_difference)
     held = file_amounts(graph, file)
     return {
-        "name": harmless(file),
+        "name": clean(file),
         "value": graph.value,
         "unit": graph.unit,
         "total": words.value(graph.total),
         "lines": None if isinstance(lines, str) else lines,
-        "reason": harmless(lines) if isinstance(lines, str) else "",
+        "reason": clean(lines) if isinstance(lines, str) else "",
         "amounts": [_amount(number, amount, words) for number, amount in sorted(held.items())],
     }
 
