@@ -21,6 +21,7 @@ import type { View } from "./views";
 const LIMITS = ["20", "40", "80", "160"] as const;
 /** A range that is being dragged changes many times a second; the graph follows when it rests. */
 const STILL_MS = 120;
+const HINT = "Drag to move, Ctrl and the wheel to zoom; a click shows callers and callees.";
 /** Settings that change nothing here. */
 const ASIDE: ReadonlySet<string> = new Set(["query", "focus", "sort", "theme", "view"]);
 
@@ -59,7 +60,7 @@ export class CallGraph implements View {
     this.list = new EdgeList(choose);
     this.details = new Chosen(app, choose);
     host.append(
-      el("div", { class: "calls-tools" }, this.limit.element, this.zoomButtons()),
+      el("div", { class: "calls-tools" }, this.limit.element, this.zoomButtons(), el("span", { class: "faint" }, HINT)),
       ...[this.caption, el("div", { class: "calls-box" }, this.frame, this.status), this.details.element, this.list.element],
     );
     this.frame.addEventListener("keydown", (event) => {

@@ -19,7 +19,7 @@ export interface Asked {
 
 const KEYS: readonly (readonly [key: string, does: string])[] = [
   ["arrows", "to the box above, below or beside"],
-  ["Home", "to the box of everything"],
+  ["Home", "to the box that the graph begins with"],
   ["Enter", "zoom to the box"],
   ["Esc", "reset the zoom"],
   ["+  -", "closer, further (or Ctrl and the wheel; drag to move)"],
