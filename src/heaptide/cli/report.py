@@ -47,9 +47,10 @@ def command(
     search: tuple[str, ...],
     open_it: bool,
 ) -> None:
-    """Write one page with everything: verdict, timeline, flame graph, table.
+    """Write one page with everything, to look at and to send.
 
-    The file opens from disk in any browser and needs no network. Names, numbers and the pieces of source that it quotes
+    The verdict, memory over time, suspects with their source, flame graph, table, call graph, survivors by birth and the
+    ledger, for any stretch of time that is chosen on it. The file opens from disk in any browser and needs no network. Names, numbers and the pieces of source that it quotes
     are in it: whoever gets the file can read them.
     """
     from heaptide.cli import inputs
