@@ -49,9 +49,9 @@ def command(
 ) -> None:
     """Write one page with everything, to look at and to send.
 
-    The verdict, memory over time, suspects with their source, flame graph, table, call graph, survivors by birth and the
-    ledger, for any stretch of time that is chosen on it. The file opens from disk in any browser and needs no network. Names, numbers and the pieces of source that it quotes
-    are in it: whoever gets the file can read them.
+    The verdict, memory over time, suspects with their source, flame graph, table, call graph, survivors by birth and
+    the ledger, for any stretch of time that is chosen on it. The file opens from disk in any browser and needs no
+    network. Names, numbers and the pieces of source that it quotes are in it: whoever gets the file can read them.
     """
     from heaptide.cli import inputs
     from heaptide.cli.sources import Sources
