@@ -2,7 +2,7 @@
 // The flame graph: a canvas, its controls, and a tree of real text behind it that the keyboard walks.
 
 import type { App } from "./app";
-import { el, setText } from "./dom";
+import { el, setText, uniqueId } from "./dom";
 import "./style/flame.css";
 import { FlameCanvas } from "./flame_canvas";
 import { Controls, found, Legend, Path } from "./flame_controls";
@@ -16,6 +16,8 @@ import { pathTo } from "./flame_tree";
 import type { Change } from "./state";
 import { isDark, isPrinting } from "./theme";
 import type { View } from "./views";
+
+const HELP = "Arrow keys move from box to box, Enter zooms to one, Escape resets that, slash searches.";
 
 export class Flame implements View {
   private app!: App;
@@ -53,14 +55,16 @@ export class Flame implements View {
       reset: () => this.zoom(0),
     });
     this.path = new Path((node) => this.zoom(node));
-    this.tree = el("div", { class: "flame-tree", role: "tree", tabindex: 0, "aria-label": "Flame graph" });
+    const help = el("p", { class: "unseen", id: uniqueId("flame-help") }, HELP);
+    const named = { "aria-label": "Flame graph", "aria-describedby": help.id };
+    this.tree = el("div", { class: "flame-tree", role: "tree", tabindex: 0, ...named });
     this.tree.addEventListener("keydown", (event) => this.onKey(event));
     // A click gives the focus as well, and the rows must not move under the pointer.
     this.tree.addEventListener("focus", () => this.moveTo(this.cursor, this.tree.matches(":focus-visible")));
     this.tree.addEventListener("blur", () => this.canvas.mark(-1));
     this.tree.append(this.items.element, this.canvas.element);
     host.append(this.controls.element, this.path.element, this.tree, this.empty, this.legend.element, this.details.element);
-    host.append(this.tooltip.element, this.menu.element, this.live);
+    host.append(this.tooltip.element, this.menu.element, this.live, help);
     this.show();
     this.follow();
     this.toFirstMatch();
