@@ -77,7 +77,7 @@ class Served {
     const { chosen, other } = this;
     if (!chosen) return;
     this.drawChoices(chosen, other);
-    setText(this.following, statusText(chosen));
+    setText(this.following, statusText(chosen, this.left?.app ?? null));
     if (!other !== !this.right || !this.left) this.arrange(other !== undefined);
     this.left!.show(chosen);
     if (other) this.right!.pane.show(other);
@@ -100,6 +100,7 @@ class Served {
     if (two) this.panes.setAttribute("role", "main"); // alone, a page brings its own
     else this.panes.removeAttribute("role");
     const ready = (app: App) => {
+      if (this.chosen) setText(this.following, statusText(this.chosen, app));
       document.title = `${app.header.title}: heaptide`;
       this.right?.differences.update();
     };
@@ -119,8 +120,9 @@ class Served {
   }
 }
 
-function statusText(entry: Entry): string {
+function statusText(entry: Entry, app: App | null): string {
   if (entry.state === "loading") return "Being read.";
   if (entry.state === "failed") return "Cannot be shown.";
+  if (app?.header.moments.kind.every((kind) => kind === "file")) return ""; // another tool's profile
   return entry.live ? "Recording goes on: the page updates itself." : "The recording has ended.";
 }

@@ -102,14 +102,18 @@ def load(path: str | os.PathLike[str], *, program: str | None = None, symbolizer
 
 
 def series_of(columns: Columns, path: str) -> Series:
-    """A series of the one moment that columns are; no symbol is looked up. ``path``: what it is called."""
-    source = _Given(columns)
+    """A series of the one moment that columns are; no symbol is looked up.
+
+    ``path``: the file that they were made of, and what the series is called. Where they do not say when they were
+    taken, it was when the file was written.
+    """
+    source = _Given(columns, columns.time_ns or os.stat(path).st_mtime_ns)
     return Series(
         path,
         "sampled" if is_sampled(columns) else "exact",
         (source.snapshot,),
         source,
-        started_realtime_ns=columns.time_ns,
+        started_realtime_ns=source.snapshot.realtime_ns,
         command=[one.file for one in columns.mappings[:1] if one.file],
     )
 
@@ -117,10 +121,10 @@ def series_of(columns: Columns, path: str) -> Series:
 class _Given:
     """The `Source` of columns that have their names."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, realtime_ns: int) -> None:
         self._columns = columns
         self._values = _values(columns, alloc_is_inuse=False)
-        self.snapshot = _snapshot(1, self._values, columns.time_ns, None, 0.0)
+        self.snapshot = _snapshot(1, self._values, realtime_ns, None, 0.0)
 
     def profile(self, index: int) -> Profile:
         """The one profile there is."""
