@@ -28,7 +28,7 @@ class Served {
   private readonly beside = el("select", { change: () => this.state.setMore(BESIDE, this.beside.value || null) });
   private readonly choices = el(
     "div",
-    { class: "serve-choices" },
+    { class: "serve-choices", hidden: true },
     el("label", {}, "Capture ", this.choice),
     el("label", {}, "beside ", this.beside),
   );
