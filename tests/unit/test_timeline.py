@@ -109,6 +109,40 @@ def test_what_cannot_be_drawn(capture: Path, tmp_path: Path) -> None:
         over_time(heaptide.open(heap))
 
 
+def a_massif_file(path: Path, unit: str = "ms") -> Path:
+    """Sixteen moments of one function that holds more and more, in massif's format, which tells bytes and no blocks."""
+    text = f"desc: \ncmd: ./prog\ntime_unit: {unit}\n"
+    for number in range(16):
+        size = 1000 * (number + 1)
+        text += f"#-----------\nsnapshot={number}\n#-----------\ntime={number * 250}\nmem_heap_B={size}\n"
+        text += "mem_heap_extra_B=0\nmem_stacks_B=0\nheap_tree=detailed\n"
+        text += f"n1: {size} (heap allocation functions) malloc/new/new[], --alloc-fns, etc.\n"
+        text += f" n0: {size} 0x401136: work (prog.c:7)\n"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("by_site", [False, True])
+def test_another_profilers_moments_are_drawn_and_not_judged(tmp_path: Path, by_site: bool) -> None:
+    found = over_time(heaptide.open(a_massif_file(tmp_path / "massif.out.1")), by_site=by_site)
+    assert found.in_use.bytes.tolist() == [1000 * (number + 1) for number in range(16)]
+    assert (found.growth.verdict, found.growth.detectable) == ("too-short", None)
+    shown = texts(picture(found, "svg"))
+    assert "growth is not judged" in shown and ("work" in shown) == by_site
+
+
+def test_moments_without_times(tmp_path: Path) -> None:
+    with pytest.raises(NothingToShow, match="does not say when"):
+        over_time(heaptide.open(a_massif_file(tmp_path / "massif.out.1", unit="i")))
+
+
+@pytest.mark.parametrize("verb", [["report"], ["flame"]])
+def test_pages_of_files_that_tell_bytes_alone(tmp_path: Path, verb: list[str]) -> None:
+    file = a_massif_file(tmp_path / "massif.out.1")
+    assert status_of(cli, "heaptide", [*verb, str(file), "-o", str(tmp_path / "x.html")]) == 0
+    assert b"held at the end: 15.6 KiB; most of it, 15.6 KiB (100 %), at work" in (tmp_path / "x.html").read_bytes()
+
+
 def texts(drawn: bytes) -> str:
     return "\n".join("".join(text.itertext()) for text in ElementTree.fromstring(drawn).iter(f"{SVG}text"))
 

@@ -102,6 +102,8 @@ def _between(series: Series, start: str, end: str) -> list[Snapshot]:
         raise NothingToShow(
             f"{series.path} holds one moment", hint="a timeline needs a capture: heaptide run -- COMMAND"
         )
+    if not series.duration_s:
+        raise NothingToShow(f"{series.path} does not say when its moments were", hint="a capture does")
     if last.number <= first.number:
         raise UsageError(f"{end} is not after {start}", hint="name two moments: --from 1m --to 10m")
     return [shot for shot in series.snapshots if first.number <= shot.number <= last.number]

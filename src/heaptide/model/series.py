@@ -115,6 +115,11 @@ class Series:
         """
         return self._source.profile(self._index[self.moment(moment).number])
 
+    @property
+    def tells_histories(self) -> bool:
+        """Whether `histories` answers: a capture knows what every stack did, another tool's file has moments alone."""
+        return isinstance(self._source, Past)
+
     def histories(self, ids: Ints, group: Ints, count: int, at: Ints) -> Histories:
         """What groups of stacks had allocated and freed at many snapshots. No symbol is looked up.
 

@@ -24,11 +24,12 @@ def sentence(series: Series, table: Top | None = None) -> str:
             f"nothing was held at the end; {units.size(end.allocated_bytes)} were allocated, "
             f"at most {units.size(peak.in_use_bytes)} at a time"
         )
-    blocks = units.blocks(profile.total("inuse_objects"))
+    told = "inuse_objects" in profile.values  # massif tells bytes alone
+    blocks = f" in {units.blocks(profile.total('inuse_objects'))}" if told else ""
     total = units.quantity_with_error(table.total, table.error, "bytes")
     first = table.rows[0]
     name, source = names.row_name(first)
     where = f"{name} ({source})" if source else name
     most = "most of it" if first.flat > table.total / 2 else "the largest part"
     part = f"{units.size(first.flat)} ({units.percent(first.flat, table.total)})"
-    return f"held at the end: {total} in {blocks}; {most}, {part}, at {where}"
+    return f"held at the end: {total}{blocks}; {most}, {part}, at {where}"

@@ -246,7 +246,10 @@ def _texts(found: OverTime) -> list[str]:
     when = f"from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S %Z}, {length}, {found.series.mode}"
     if found.series.live:
         when += ", the recording goes on"
-    return [*map(drawable, (f"{names.base_name(found.series.path)}: {what} over time", headline(found.growth))), when]
+    verdict = (
+        headline(found.growth) if found.series.tells_histories else "another profiler's file: growth is not judged"
+    )
+    return [*map(drawable, (f"{names.base_name(found.series.path)}: {what} over time", verdict)), when]
 
 
 def _heading(figure: Figure, found: OverTime) -> None:

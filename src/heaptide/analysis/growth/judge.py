@@ -63,6 +63,8 @@ def _judge_one(
     stretch = stretch_of(series, start, end)
     if len(stretch.columns) < LEAST_SNAPSHOTS or stretch.length < LEAST_SECONDS:
         return _Found(stretch, [], f"{len(stretch.columns)} snapshots over {stretch.length:.1f} s")
+    if not series.tells_histories:
+        return _Found(stretch, [], "the file has moments, and no history of each call path")
     suspects = suspects_of(series, stretch, "heap", process, min_rate, not_mine)
     if series.mappings is not None:
         suspects += suspects_of(series.mappings, stretch, "mmap", process, min_rate, not_mine)
