@@ -118,6 +118,8 @@ def test_verdict_ledger_and_survivors_are_told(recorded: dict[str, Path], tmp_pa
     ledger = header["ledger"]
     for column, resident in enumerate(ledger["rss"]):
         assert abs(sum(part["bytes"][column] for part in ledger["parts"]) - resident) <= len(ledger["parts"])
+    text = " ".join((tmp_path / "x.html").read_text().split())
+    assert "bytes in use at the end: " in text and "bytes that the program mapped itself at the end: " in text
     births = header["survivors"]
     sums = [sum(site["bytes"][place] for site in births["sites"]) for place in range(len(births["births"]))]
     assert sums == pytest.approx([birth["bytes"] for birth in births["births"]], abs=len(births["sites"]))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from heaptide.analysis.births import Births, births
 from heaptide.analysis.growth import Growth, judge
 from heaptide.analysis.kept_moments import kept_moments, told_moments
 from heaptide.analysis.ledger import Ledger, Reading, ledger, timeline
-from heaptide.analysis.page_stacks import PageStacks, page_stacks
+from heaptide.analysis.page_stacks import Kind, PageStacks, page_stacks
 from heaptide.analysis.site_curves import SiteCurve, site_curves
 from heaptide.analysis.stack_changes import stack_changes
 from heaptide.analysis.top import Top, top
@@ -35,8 +35,9 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first rows of a table, and how many it has."""
+    """The first rows of a table of blocks or mappings, and how many it has."""
 
+    kind: Kind
     table: Top
     rows: int
 
@@ -59,7 +60,7 @@ class Report:
     top_sites: tuple[SiteCurve, ...]
     births: Births | None
     tables: tuple[Head, ...]
-    """At `end`, by function: what is in use and what was allocated, where the recording tells."""
+    """At `end`, by function: what is in use and what was allocated, and what is mapped, where the recording tells."""
 
     def thinned(self, limit: int) -> Report:
         """The same with at most so many moments."""
@@ -103,7 +104,6 @@ def report(
         raise NothingToShow(f"{series.path} holds no heap values", hint="see: heaptide pprof")
     mapped = None if series.mappings is None else page_stacks(stack_changes(series.mappings, at), "mmap")
     progress("adding up", 0.7)
-    end = series.at("end")
     return Report(
         series=series,
         shots=tuple(series.snapshots[index] for index in at.tolist()),
@@ -114,7 +114,7 @@ def report(
         stacks=(blocks,) if mapped is None or not len(mapped.paths) else (blocks, mapped),
         top_sites=site_curves(blocks.frames, blocks.site_frame, blocks.changes),
         births=births(series),
-        tables=tuple(_head(end, value) for value in ("inuse_space", "alloc_space") if value in end.values),
+        tables=tuple(_heads(series)),
     )
 
 
@@ -123,10 +123,19 @@ def _is_foreign(series: Series) -> bool:
     return bool(series.snapshots) and all(shot.kind == "file" for shot in series.snapshots)
 
 
-def _head(profile: Profile, value: str) -> Head:
+def _heads(series: Series) -> Iterator[Head]:
     """Without the other rows, of which there may be hundreds of thousands."""
-    table = top(profile, value=value)
-    return Head(replace(table, rows=table.rows[:ROWS]), len(table.rows))
+    end = series.moment("end")
+    mapped = None if series.mappings is None else series.mappings.at(end.number)
+    wanted: list[tuple[Kind, Profile | None, str]] = [
+        ("heap", series.at(end), "inuse_space"),
+        ("heap", series.at(end), "alloc_space"),
+        ("mmap", mapped, "inuse_space"),
+    ]
+    for kind, profile, value in wanted:
+        if profile is not None and value in profile.values:
+            table = top(profile, value=value)
+            yield Head(kind, replace(table, rows=table.rows[:ROWS]), len(table.rows))
 
 
 def _steps(growth: Growth | None) -> Sequence[float]:

@@ -172,7 +172,7 @@ def others(growth: Growth) -> list[str]:
         counts[suspect.judgement.verdict] = counts.get(suspect.judgement.verdict, 0) + 1
     words = ", ".join(f"{units.count(count)} {verdict}" for verdict, count in counts.items())
     lines = [f"{'the other sites' if growth.acting else 'sites'}: {words}"] if words else []
-    if growth.acting and growth.detectable is not None:
+    if growth.acting and quiet and growth.detectable is not None:
         lines.append(f"at those, a leak over {pace.rate(growth.detectable)} would have shown")
     known = [suspect for suspect in growth.suspects if suspect.suppressed and suspect.judgement.verdict in ACTING]
     lines += [f"suppressed: {site_name(suspect)} by {harmless(suspect.suppressed or '')}" for suspect in known]

@@ -27,7 +27,7 @@ def words(found: Report, document: Document) -> str:
     """The HTML, one article."""
     header: dict[str, Any] = document.header
     parts = [_head(header), _notices(header), _suspects(header)]
-    parts += [_table(head, headings.VALUE_WORDS[head.table.value]) for head in found.tables]
+    parts += [_table(head) for head in found.tables]
     parts += [_ledger(found), _costs(header)]
     return f'<article class="words">\n{"".join(parts)}</article>'
 
@@ -103,7 +103,7 @@ def _source_line(place: dict[str, int] | None, sources: Sequence[dict[str, Any]]
     return f"{place['line']}: {excerpt['lines'][place['line'] - excerpt['first_line']].strip()}"
 
 
-def _table(head: Head, words_of_value: str) -> str:
+def _table(head: Head) -> str:
     """The rows that hold most, as `heaptide top` prints them."""
     table = head.table
     if not table.rows:
@@ -117,7 +117,8 @@ def _table(head: Head, words_of_value: str) -> str:
         )
     total = units.quantity_with_error(table.total, table.error, table.unit)
     more = f", the first {len(table.rows)} of {units.count(head.rows)}" if head.rows > len(table.rows) else ""
-    caption = f"{words_of_value} at the end: {total}{more}"
+    counted = (headings.VALUE_WORDS if head.kind == "heap" else headings.MAPPED_WORDS)[table.value]
+    caption = f"{counted} at the end: {total}{more}"
     return _rows(caption, ("Flat", "Flat %", "Cumulative", "Cumulative %", "Function", "Source"), rows)
 
 
