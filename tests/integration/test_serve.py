@@ -719,8 +719,11 @@ def test_pprof_http_serves_any_profile(capture: Path, tmp_path: Path) -> None:
             session = server.enter()
             (entry,) = session.ready()
             assert entry["state"] == "ready", entry
-            found = session.document()["moments"]
+            document = session.document()
+            found = document["moments"]
             assert len(found["number"]) >= moments and found["in_use"][found["end"]] == in_use
+            told = [text for text in document["warnings"] if "asks for" in text]
+            assert bool(told) == any(str(word).startswith(("-focus", "-base")) for word in words)
             server.end()
 
 

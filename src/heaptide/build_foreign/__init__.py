@@ -101,7 +101,7 @@ def load(path: str | os.PathLike[str], *, program: str | None = None, symbolizer
     )
 
 
-def series_of(columns: Columns, path: str) -> Series:
+def series_of(columns: Columns, path: str, warnings: Sequence[str] = ()) -> Series:
     """A series of the one moment that columns are; no symbol is looked up.
 
     ``path``: the file that they were made of, and what the series is called. Where they do not say when they were
@@ -113,6 +113,7 @@ def series_of(columns: Columns, path: str) -> Series:
         "sampled" if is_sampled(columns) else "exact",
         (source.snapshot,),
         source,
+        warnings=warnings,
         started_realtime_ns=source.snapshot.realtime_ns,
         command=[one.file for one in columns.mappings[:1] if one.file],
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
@@ -84,10 +85,16 @@ def _one_capture(request: Request) -> str | None:
     """The capture that the command line is about, if it is about one and about all of it."""
     from heaptide import build_foreign
 
-    changed = request.lists.get("base") or request.lists.get("diff_base") or any(map(request.settings.get, _CHANGES))
-    if changed or len(request.files) != 1 or build_foreign.is_foreign(request.files[0]):
+    if _changes(request) or len(request.files) != 1 or build_foreign.is_foreign(request.files[0]):
         return None
     return request.files[0]
+
+
+def _changes(request: Request) -> list[str]:
+    """The options by which the profile is another than that of its files."""
+    bases = [(name, text) for name in ("base", "diff_base") for text in request.lists.get(name, [])]
+    settings = [(name, request.settings[name]) for name in _CHANGES if request.settings.get(name)]
+    return [f"-{name}={shlex.quote(text)}" for name, text in (*bases, *settings)]
 
 
 def _gathered(request: Request, sources: RootedSources) -> Files:
@@ -97,7 +104,9 @@ def _gathered(request: Request, sources: RootedSources) -> Files:
     from heaptide.model import VALUES
 
     columns = pprof_outputs.answer_of(request, pprof_inputs.gather(request)).columns
-    series = build_foreign.series_of(columns, request.files[-1])
+    words = [*_changes(request), *map(shlex.quote, request.files)]
+    warnings = [f"all of this is of the profile that heaptide pprof {' '.join(words)} asks for"] if words[1:] else []
+    series = build_foreign.series_of(columns, request.files[-1], warnings)
     if not series.at("end").values.keys() & VALUES.keys():
         raise NothingToShow("the page is for values of a heap, and this profile has none", hint="name an output: -top")
     return _Gathered(sources, series)
