@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -190,6 +192,24 @@ def test_without_matplotlib(capture: Path, monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert status_of(cli, "heaptide", ["timeline", str(capture), "-o", str(capture.parent / "x.svg")]) == 4
     assert "pip install 'heaptide[pictures]'" in capsys.readouterr().err
+
+
+def test_matplotlib_is_not_heard(capture: Path, tmp_path: Path) -> None:
+    """Where it can write no cache of fonts it would say so."""
+    run = subprocess.run(
+        [sys.executable, "-m", "heaptide", "timeline", str(capture), "-o", str(tmp_path / "x.svg")],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "HOME": "/nonexistent",
+            "MPLCONFIGDIR": "/proc/nonexistent",
+            "XDG_CACHE_HOME": str(tmp_path),
+        },
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (0, "")
+    assert "atplotlib" not in run.stderr and "font" not in run.stderr
 
 
 def test_a_picture_of_another_kind(capture: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,11 @@ def command(
     resident, the dashed one what is in use. Steps and the shutdown are marked, the verdict stands above. Drawing needs
     matplotlib: pip install 'heaptide[pictures]'.
     """
+    import logging
+
     form = _format_of(output)
+    # Else it tells where it keeps its cache of fonts, and that it makes one.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
     from heaptide.analysis.over_time import over_time
     from heaptide.cli import inputs
