@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // shop.cpp: a small shop server that keeps memory in every way that a page about memory has to show.
 //
-//   shop [SECONDS]                       4 unless told; however long, the same 1,000 steps at an even pace
+//   shop [SECONDS [fixed]]               4 unless told; however long, the same 1,000 steps at an even pace
 //
-//   open_session     forgets each session                      a leak
+//   open_session     forgets each session, unless `fixed`      a leak
 //   Catalog::find    keeps what was asked for, up to a bound   fills
 //   nightly_report   collects rows, sends them, frees them     comes and goes
 //   Journal::extend  maps its file further and further         grows, and is no block of the heap
@@ -34,11 +34,14 @@ struct Session {
 // The compiler must not see that a block is never read, or it would remove the allocation.
 void use(void *block) { __asm__ volatile("" : : "r"(block) : "memory"); }
 
+bool fixed = false;
+
 [[gnu::noinline]] void open_session(int number) {
     auto *session = new Session;
     session->state.resize(2000);
     session->customer = "customer number " + std::to_string(number);
-    use(session); // and nobody will ever delete it
+    use(session);
+    if (fixed) delete session; // else nobody ever will
 }
 
 class Catalog {
@@ -114,6 +117,7 @@ struct Rule {
 } // namespace shop
 
 int main(int argc, char **argv) {
+    shop::fixed = argc > 2;
     shop::serve(argc > 1 ? std::atof(argv[1]) : 4.0);
     return 0;
 }
