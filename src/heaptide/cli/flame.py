@@ -87,9 +87,7 @@ def command(
         from heaptide.cli import flame_page
 
         begin = flame_page.Beginning(at, base, value, mapped, all_frames, upwards, by, inverted)
-        flame_page.write(context, output, capture, begin, search)
-        if open_it:
-            opening.open_file(output)
+        flame_page.write(context, output, capture, begin, search, open_it)
         return
 
     from heaptide.analysis.flame import flame

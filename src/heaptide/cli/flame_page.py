@@ -65,8 +65,10 @@ class Beginning:
         return urlencode(settings)
 
 
-def write(context: click.Context, output: str, capture: str | None, begin: Beginning, search: Sequence[str]) -> None:
-    """Writes the page.
+def write(
+    context: click.Context, output: str, capture: str | None, begin: Beginning, search: Sequence[str], open_it: bool
+) -> None:
+    """Writes the page, and opens it when asked.
 
     Raises:
         UsageError: an option goes with pictures only.
@@ -95,6 +97,8 @@ def write(context: click.Context, output: str, capture: str | None, begin: Begin
     )
     title = f"{made.header['title']}: flame graph, heaptide"
     opening.write(output, html.report(page, title=title, words=words(found, made), data=made.data))
+    if open_it:
+        opening.open_file(output)
     inputs.finish([series])
 
 
