@@ -24,6 +24,7 @@ from heaptide.render import comparison
 from heaptide.render import growth as render
 from heaptide.symbolize import Module, SourceFrame
 from tests.builders.capture import REALTIME, CaptureBuilder, Counter, Phdr
+from tests.unit.test_ages import Row, ages
 
 LEAK, CHURN, LOAD, MAIN = 0x401001, 0x402001, 0x403001, 0x404001
 NAMES = {0x1000: ("leaks", 10), 0x2000: ("churns", 20), 0x3000: ("loads", 30), 0x4000: ("main", 40)}
@@ -50,6 +51,7 @@ def capture(
     snapshots: int = 120,
     step_s: float = 10.0,
     figures: Mapping[int, int] | None = None,
+    births: Sequence[Row] = (),
 ) -> bytes:
     made = CaptureBuilder("exact", step_s=step_s).process(exe="/bin/prog", argv=("prog",))
     made.module(1, 0x400000, 0x500000, bias=0x400000, path="", flags=fmt.MODULE_MAIN, phdrs=[Phdr()])
@@ -62,6 +64,8 @@ def capture(
         made.snapshot("time", counters)
         if figures is not None:
             made.memory(figures)
+    if births:
+        made.raw("AGES", ages(snapshots, list(births)))
     return made.end().data()
 
 
@@ -98,7 +102,7 @@ def test_the_leak_is_named_with_its_rate(opened: Callable[[bytes], Series]) -> N
     assert first.judgement.rate_low <= 100 <= first.judgement.rate_high
     assert first.judgement.object_rate == pytest.approx(1, rel=0.05)
     assert [frame.function for frame in first.stack] == ["leaks", "main"]
-    assert first.limit is first.limit_s is growth.limit is None, "the capture names none"
+    assert (first.limit, first.limit_s, growth.limit) == (None, None, None), "the capture names none"
     assert growth.detectable is not None and growth.detectable < 100
 
 
@@ -239,6 +243,29 @@ def test_growth_below_one_caller_is_named_once(opened: Callable[[bytes], Series]
     assert first.site is not None and (first.site.function, first.site.line) == ("churns", None)
     assert len(first.parts) == 20 and first.judgement.rate == pytest.approx(10, rel=0.1)
     assert "of it" in render.text(growth)
+
+
+Births = Sequence[int]
+"""Kilobytes left of what was allocated in each quarter of the run, by stack 17."""
+LEFT = [([100, 100, 100, 400], "leak"), ([0, 0, 20, 680], "growing"), ([20, 60, 220, 400], "growing")]
+
+
+@pytest.mark.parametrize(("left", "verdict"), [*LEFT, ([], "growing")], ids=["kept", "backlog", "map", "not read"])
+def test_what_stays_tells_a_leak_under_churn_from_a_map(
+    opened: Callable[[bytes], Series], left: Births, verdict: str
+) -> None:
+    """What is in use grows straight, and ten times as much is freed: only ages can tell which blocks those are."""
+
+    def churning(number: int) -> dict[int, tuple[int, int]]:
+        done, held = 500_000 * (number + 1), 100_000 + 5_000 * number
+        return {17: (done, done - held)}
+
+    births = [(17, round(30 * (k + 0.5)), kb * 1000, (100.0 * kb) ** 2, float(kb)) for k, kb in enumerate(left) if kb]
+    growth = judge(opened(capture(churning, STACKS, births=births)))
+    (first,) = growth.acting
+    assert first.judgement.verdict == verdict and first.judgement.evidence["replaced"] > 1
+    assert ("what stays is of all ages" in render.text(growth)) == (verdict == "leak")
+    assert first.ages == pytest.approx([kb / sum(left) for kb in left])
 
 
 def test_suppressions_are_lsans(opened: Callable[[bytes], Series]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heaptide._errors import NothingToShow
+from heaptide.analysis.growth.ages import Ages, ages_of
 from heaptide.analysis.growth.callers import Spread, spread_growth
 from heaptide.analysis.growth.decide import Setting, decide
 from heaptide.analysis.growth.result import ACTING, Judgement, Kind, Step, Suspect
@@ -35,7 +36,6 @@ CLOSE_LOOK = 0.2
 CELLS = 4_000_000
 """Sites times snapshots up to which all are judged from all moments."""
 COARSE = 48
-_AGES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,20 @@ def suspects_of(
     setting = setting_of(series, stretch, profile, min_rate)
     case = _Case(series, kind, process, stretch, profile, profile.ids, sites, setting)
     histories, judgements = _judged(case)
+    ages = _ages(case)
+    if ages is not None:
+        judgements = [ages.told_apart(place, judgement, histories) for place, judgement in enumerate(judgements)]
     growth = _growth_by_row(series, stretch, profile.ids)
     every = np.arange(len(stretch.columns))
     callers = spread_growth(profile, sites, judgements, growth, partial(case.sums, every), partial(case.judge, every))
-    members, sparks, ages = _members(sites), _sparks(case.stretch, histories.in_use_bytes), _ages(case)
+    members, sparks = _members(sites), _sparks(case.stretch, histories.in_use_bytes)
     told = Telling(profile, sites)
     found = [
-        _told(_site(case, place, judgement, sparks[place], members[place], growth, ages.get(place, ())), told, (place,))
+        _told(
+            _site(case, place, judgement, sparks[place], members[place], growth, ages.shares(place) if ages else ()),
+            told,
+            (place,),
+        )
         for place, judgement in enumerate(judgements)
     ]
     parts = {site for spread in callers for site in spread.sites}
@@ -130,20 +137,13 @@ def _growth_by_row(series: Series, stretch: Stretch, ids: Ints) -> Floats:
     return result
 
 
-def _ages(case: _Case) -> dict[int, tuple[float, ...]]:
-    """By site, see `Suspect.ages`."""
+def _ages(case: _Case) -> Ages | None:
+    """None where nobody read them."""
     try:
         survivors = case.series.survivors(case.stretch.snapshots[-1].number)  # mappings have snapshots of their own
     except NothingToShow:
-        return {}
-    row = np.minimum(np.searchsorted(case.ids, survivors.ids), len(case.ids) - 1)
-    known = case.ids[row] == survivors.ids
-    site = case.sites.of_row[row]
-    quarter = np.clip(survivors.born_s / max(survivors.at_s, 1e-9) * _AGES, 0, _AGES - 1).astype(np.int64)
-    cells = (site * _AGES + quarter)[known]
-    size = np.bincount(cells, survivors.bytes[known], len(case.sites.frames) * _AGES).reshape(-1, _AGES)
-    total = size.sum(axis=1)
-    return {place: tuple((size[place] / total[place]).tolist()) for place in np.flatnonzero(total > 0).tolist()}
+        return None
+    return ages_of(survivors, case.ids, case.sites)
 
 
 def _members(sites: Sites) -> list[Ints]:
