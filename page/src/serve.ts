@@ -124,5 +124,6 @@ function statusText(entry: Entry, app: App | null): string {
   if (entry.state === "loading") return "Being read.";
   if (entry.state === "failed") return "Cannot be shown.";
   if (app?.header.moments.kind.every((kind) => kind === "file")) return ""; // another tool's profile
-  return entry.live ? "Recording goes on: the page updates itself." : "The recording has ended.";
+  if (entry.live) return "Recording goes on: the page updates itself.";
+  return entry.message ? "" : "The recording has ended.";
 }

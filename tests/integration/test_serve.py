@@ -708,7 +708,7 @@ def test_a_file_that_is_no_capture(tmp_path: Path) -> None:
     with serving("x.tide", cwd=tmp_path) as server:
         session = server.enter()
         (entry,) = session.ready()
-        assert entry["state"] == "failed" and "x.tide" in entry["message"]
+        assert entry["state"] == "failed" and "expected a heaptide capture" in entry["message"]
         assert session.status("/api/page/1") == 503
         assert "Traceback" not in server.end()
 

@@ -104,7 +104,7 @@ class Reader(threading.Thread):
             document = self._draw(series, capture.told)
         except HeaptideError as error:
             kept = "; shown is what was read before" if capture.shown else ""
-            capture.failed(clean(error.message) + kept)
+            capture.failed(clean(error.message.removeprefix(f"{capture.path}: ")) + kept)
         except Exception:
             _log.exception("%s cannot be shown", capture.path)
             capture.failed("it cannot be shown: an error of heaptide's own, which the terminal tells")
