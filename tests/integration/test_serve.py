@@ -1,254 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`heaptide serve` as a process, on captures of real programs, asked over sockets: by http.client where a request is
-sound, byte for byte where it is not. What a browser makes of it is in tests/browser.
-
-Nothing here sleeps: a program grows when it is told to, and news are waited for on the event stream.
+"""`heaptide serve` refuses: over sockets, by http.client where a request is sound, byte for byte where it is not.
+And how it begins and ends. What a browser makes of it is in tests/browser.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import re
 import signal
 import socket
-import stat
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pytest
 
-from heaptide._errors import InputError
-from heaptide.build import load as read_capture
 from heaptide.cli.guard import status_of
 from heaptide.cli.main import cli
-from heaptide.formats.targets import TARGETS
-from heaptide.render.page.document import unpack
 from heaptide.web.server import HEAD_TIME_S, MOST_CONNECTIONS
-
-PATIENCE_S = 120.0
-PROGRAM = r"""
-#include <stdio.h>
-#include <stdlib.h>
-__attribute__((noinline)) char *grow(void) {
-  return malloc(1000); /* the site */
-}
-__attribute__((noinline)) void passing(void) {
-  char *volatile block = malloc(500);
-  free(block);
-}
-char *volatile kept;
-int main(void) {
-  char line[100];
-  while (fgets(line, sizeof line, stdin)) {
-    for (int i = atoi(line); i > 0; i--) kept = grow();
-    passing();
-    puts("done");
-    fflush(stdout);
-  }
-  return 0;
-}
-"""
-SITE_LINE = next(number for number, line in enumerate(PROGRAM.splitlines(), 1) if "the site" in line)
-
-
-# --- programs and servers ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, agent: Path, recorder: Path) -> Path:
-    folder = tmp_path_factory.mktemp("served")
-    (folder / "grower.c").write_text(PROGRAM)
-    subprocess.run(["cc", "-O1", "-g", "-o", folder / "grower", folder / "grower.c"], check=True)
-    return folder / "grower"
-
-
-def heaptide(*words: object, cwd: Path) -> bytes:
-    return subprocess.run([sys.executable, "-m", "heaptide", *map(str, words)], capture_output=True, cwd=cwd).stdout
-
-
-def in_use(capture: Path) -> int:
-    """Bytes at the last snapshot; 0 while there is none."""
-    try:
-        snapshots = read_capture(capture).snapshots
-    except InputError:  # it is being begun
-        return 0
-    return snapshots[-1].in_use_bytes if snapshots else 0
-
-
-class Growing:
-    """The program under the recorder; it allocates when it is told to."""
-
-    def __init__(self, program: Path, capture: Path) -> None:
-        self.capture = capture
-        words = ["run", "--exact", "--every", "50ms", "-o", str(capture), "--", str(program)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "heaptide", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def grow(self, blocks: int) -> None:
-        """So many blocks of 1,000 bytes; they are allocated when this returns."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(f"{blocks}\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == "done\n"
-
-    def until_recorded(self, total: int) -> None:
-        """Returns when a snapshot holds that many bytes. The program does a little meanwhile, which costs no sleep."""
-        while not (self.capture.exists() and in_use(self.capture) >= total):
-            self.grow(0)
-
-    def end(self) -> None:
-        self.process.communicate(timeout=PATIENCE_S)
-
-
-@pytest.fixture(scope="module")
-def capture(program: Path) -> Path:
-    """A finished one."""
-    path = program.parent / "finished.tide"
-    growing = Growing(program, path)
-    for blocks, total in ((100, 100_000), (200, 300_000), (300, 600_000)):
-        growing.grow(blocks)
-        growing.until_recorded(total)
-    growing.end()
-    return path
-
-
-class Server:
-    """A server and what it printed."""
-
-    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
-        self.process, self.url = process, url
-        parts = urlsplit(url)
-        assert parts.hostname is not None and parts.port is not None
-        self.host, self.port, self.token = parts.hostname, parts.port, parts.query.removeprefix("token=")
-
-    def ask(
-        self, target: str, headers: Mapping[str, str] | None = None, method: str = "GET"
-    ) -> tuple[http.client.HTTPResponse, bytes]:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)) as connection:
-            connection.request(method, target, headers=dict(headers or {}))
-            answer = connection.getresponse()
-            return answer, answer.read()
-
-    def raw(self, request: bytes) -> bytes:
-        """The answer to a request byte for byte, to its end."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S) as connection:
-            connection.sendall(request)
-            parts = []
-            while part := connection.recv(65536):
-                parts.append(part)
-            return b"".join(parts)
-
-    def enter(self) -> Session:
-        answer, _ = self.ask(f"/?token={self.token}")
-        assert answer.status == 303, answer.status
-        cookie = answer.getheader("Set-Cookie")
-        assert cookie is not None
-        return Session(self, cookie.partition(";")[0])
-
-    def end(self, number: int = signal.SIGINT) -> str:
-        """What it said on stderr. It ends in order."""
-        self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=PATIENCE_S)
-        assert self.process.returncode == 0, said
-        assert "Traceback" not in said, said
-        return said
-
-
-class Session:
-    """Who holds the cookie."""
-
-    def __init__(self, server: Server, cookie: str) -> None:
-        self.server, self.headers = server, {"Cookie": cookie}
-
-    def get(self, target: str) -> bytes:
-        answer, body = self.server.ask(target, self.headers)
-        assert answer.status == 200, (target, answer.status, body[:500])
-        return body
-
-    def status(self, target: str) -> int:
-        return self.server.ask(target, self.headers)[0].status
-
-    def json(self, target: str) -> Any:
-        return json.loads(self.get(target))
-
-    def document(self, identity: str = "1") -> dict[str, Any]:
-        """The header of a capture's document."""
-        return unpack(self.get(f"/api/page/{identity}"))[0]
-
-    @contextmanager
-    def events(self) -> Iterator[Iterator[list[dict[str, Any]]]]:
-        """Lists of captures as they are told."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE_S)) as connection:
-            connection.request("GET", "/api/events", headers=self.headers)
-            answer = connection.getresponse()
-            assert answer.status == 200 and answer.getheader("Content-Type", "").startswith("text/event-stream")
-            yield (json.loads(line.removeprefix(b"data: ")) for line in answer if line.startswith(b"data: "))
-
-    def ready(self) -> list[dict[str, Any]]:
-        """The captures, all of them read."""
-        with self.events() as news:
-            return next(entries for entries in news if all(entry["state"] != "loading" for entry in entries))
-
-
-@contextmanager
-def serving(
-    *words: object, cwd: Path, verb: str = "serve", environment: Mapping[str, str] | None = None
-) -> Iterator[Server]:
-    command = [sys.executable, "-m", "heaptide", verb, *map(str, words)]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, **(environment or {})},
-    )
-    assert process.stdout is not None
-    guard = threading.Timer(PATIENCE_S, process.kill)
-    guard.start()
-    url = process.stdout.readline().strip()
-    guard.cancel()
-    assert url.startswith("http://"), process.communicate()
-    try:
-        yield Server(process, url)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-@pytest.fixture(scope="module")
-def shared_server(capture: Path) -> Iterator[Server]:
-    """One for all tests that only ask. Its source root is the program's folder."""
-    secret = capture.parent.parent / "secret.c"
-    secret.write_text("the secret\n")
-    with serving(capture, capture, cwd=capture.parent) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def session(shared_server: Server) -> Session:
-    session = shared_server.enter()
-    assert [entry["state"] for entry in session.ready()] == ["ready", "ready"]
-    return session
-
+from tests.integration.serving import PATIENCE_S, Session, serving
 
 # --- who may ask ------------------------------------------------------------------------------------------------------
 
 
-def test_the_token_is_exchanged_once_for_a_cookie(capture: Path) -> None:
-    with serving(capture, "--access-log", cwd=capture.parent) as server:
+def test_the_token_is_exchanged_once_for_a_cookie(finished: Path) -> None:
+    with serving(finished, "--access-log", cwd=finished.parent) as server:
         for wrong in (
             "/",
             "/?token=",
@@ -463,142 +241,9 @@ def test_questions_that_make_no_sense(session: Session, target: str, status: int
     assert 1 < len(body) < 300 and b"Traceback" not in body
 
 
-# --- what is answered -------------------------------------------------------------------------------------------------
-
-
-def numbers(document: dict[str, Any]) -> list[int]:
-    """Of the moments up to the end."""
-    moments = document["moments"]
-    found: list[int] = moments["number"][: moments["end"] + 1]
-    return found
-
-
-def test_the_document_is_that_of_the_command_line(session: Session, capture: Path) -> None:
-    document = session.document()
-    top = json.loads(heaptide("top", capture, "--json", cwd=capture.parent))
-    moments = document["moments"]
-    assert moments["in_use"][moments["end"]] == top["total"] >= 600_000
-    assert document["capture"] == str(capture) and not document["live"]
-    (entry, _) = session.json("/api/captures")
-    assert (entry["name"], entry["title"], entry["version"], entry["message"]) == (str(capture), "grower", 1, "")
-
-
-def test_source_lines_are_those_of_list(session: Session, capture: Path) -> None:
-    last = numbers(session.document())[-1]
-    first = numbers(session.document())[1]
-    files = session.json("/api/sources/1")
-    (number,) = [file["index"] for file in files if file["name"].endswith("grower.c")]
-    for query, options in (
-        ("", ()),
-        (f"&at={first}", ("--at", f"#{first}")),
-        (f"&at={last}&base={first}", ("--at", f"#{last}", "--base", f"#{first}")),
-        ("&value=alloc_objects", ("--value", "alloc_objects")),
-    ):
-        source = session.json(f"/api/source/1?file={number}{query}")
-        assert source["lines"][SITE_LINE - 1] == "  return malloc(1000); /* the site */"
-        printed = json.loads(heaptide("list", "^(grow|passing|main)$", capture, "--json", *options, cwd=capture.parent))
-        wanted = {line["line"]: (line["flat"], line["cum"]) for row in printed.get("rows", []) for line in row["lines"]}
-        assert {line["line"]: (line["flat"], line["cum"]) for line in source["amounts"]} == wanted, query
-
-
-def test_source_outside_of_the_roots_is_not_shown(capture: Path, tmp_path: Path) -> None:
-    with serving(capture, cwd=tmp_path) as server:
-        session = server.enter()
-        session.ready()
-        (number,) = [file["index"] for file in session.json("/api/sources/1") if file["name"].endswith("grower.c")]
-        source = session.json(f"/api/source/1?file={number}")
-        assert source["lines"] is None and "--source-path" in source["reason"]
-        assert source["amounts"], "what its lines hold is known all the same"
-        server.end()
-
-
-@pytest.mark.parametrize("form", [*TARGETS, "svg", "pdf"])
-def test_downloads_are_what_convert_writes(session: Session, capture: Path, tmp_path: Path, form: str) -> None:
-    number = numbers(session.document())[-2]
-    answer, data = session.server.ask(f"/api/download/1?to={form}&at={number}", session.headers)
-    assert answer.status == 200
-    name = unquote((answer.getheader("Content-Disposition") or "").partition("UTF-8''")[2])
-    assert name.startswith(f"finished.{number}.") and "/" not in name
-    if form not in TARGETS:
-        assert data.startswith({"svg": b"<?xml", "pdf": b"%PDF"}[form])
-        return
-    wanted = tmp_path / name
-    words = ("convert", capture, "--at", f"#{number}", "--to", form, "-o", wanted)
-    heaptide(*words, cwd=capture.parent)
-    assert data == wanted.read_bytes()
-    assert bool(answer.getheader("Heaptide-Note")) == (form != "pprof")
-    assert session.status(f"/api/download/1?to={form}&at={number}&base=1") in (200, 400)
-
-
-def test_two_captures_and_their_difference(session: Session) -> None:
-    known = numbers(session.document())
-    target = f"/api/difference/1?old=2&at={known[-1]}&old_at={known[1]}&by=function"
-    found = session.json(target)
-    in_use = session.document()["moments"]["in_use"]
-    assert found["rows"][0]["name"] == "grow" and found["more"] == 0 and found["rows"][0]["sign"] == 1
-    assert found["total"].startswith("+") or in_use[-1] == in_use[1]
-    same = session.json(f"/api/difference/1?old=2&at={known[-1]}&old_at={known[-1]}")
-    assert same["rows"] == []
-
-
-def test_what_can_be_downloaded(session: Session) -> None:
-    assert [one["name"] for one in session.json("/api/formats")] == [*TARGETS, "svg", "pdf"]
-
-
-# --- a capture that grows ---------------------------------------------------------------------------------------------
-
-
-def test_a_capture_that_grows_is_told_and_shown(program: Path, tmp_path: Path) -> None:
-    path = tmp_path / "growing.tide"
-    growing = Growing(program, path)
-    growing.grow(100)
-    growing.until_recorded(100_000)
-    with serving(path, cwd=tmp_path) as server:
-        session = server.enter()
-        with session.events() as news:
-            seen = 0
-            for total in (100_000, 1_100_000, 2_100_000):
-                while True:
-                    (entry,) = next(news)
-                    assert entry["version"] >= seen, "versions rise"
-                    assert entry["state"] == "loading" or not entry["message"], entry
-                    seen = entry["version"]
-                    if seen and session.document()["moments"]["in_use"][-1] >= total:
-                        break
-                assert entry["live"] and entry["state"] == "ready"
-                growing.grow(1000)
-            growing.end()
-            entry = next(entries[0] for entries in news if not entries[0]["live"])
-        assert session.document()["moments"]["in_use"][-1] >= 3_100_000 and not session.document()["live"]
-        path.unlink()
-        with session.events() as news:
-            entry = next(entries[0] for entries in news if entries[0]["message"])
-        assert "is not there" in entry["message"] and entry["state"] == "ready"
-        assert session.document()["title"] == "growing.tide", "what was read stays"
-        server.end()
-
-
-def test_many_at_once(session: Session) -> None:
-    """Twenty who ask at a time, for everything there is."""
-    files = session.json("/api/sources/1")
-    targets = [
-        *("/", "/api/captures", "/api/page/1", "/api/page/2", "/api/formats", "/api/sources/2"),
-        *("/api/download/1?to=pprof", "/api/download/2?to=collapsed", "/api/difference/1?old=2"),
-        *(
-            f"/api/source/1?file={file['index']}&at={number}"
-            for file in files[:1]
-            for number in numbers(session.document())[:9]
-        ),
-    ]
-    alone = {target: session.get(target) for target in targets}
-    with ThreadPoolExecutor(20) as pool:
-        together = list(pool.map(session.get, targets * 5))
-    assert together == [alone[target] for target in targets * 5]
-
-
-def test_more_connections_than_are_served(capture: Path) -> None:
+def test_more_connections_than_are_served(finished: Path) -> None:
     """Those who connect and say nothing keep others out only as long as they are let."""
-    with serving(capture, cwd=capture.parent) as server:
+    with serving(finished, cwd=finished.parent) as server:
         session = server.enter()
         began = time.monotonic()
         idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(MOST_CONNECTIONS + 16)]
@@ -616,8 +261,8 @@ def test_more_connections_than_are_served(capture: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_with_streams_open(capture: Path, number: int) -> None:
-    with serving(capture, cwd=capture.parent) as server:
+def test_it_ends_with_streams_open(finished: Path, number: int) -> None:
+    with serving(finished, cwd=finished.parent) as server:
         session = server.enter()
         session.ready()
         half = socket.create_connection(("127.0.0.1", server.port))
@@ -639,20 +284,20 @@ def addresses_of_this_machine() -> list[str]:
     return [address for address in found if not address.startswith("127.")]
 
 
-def test_where_it_listens(capture: Path) -> None:
-    with serving(capture, cwd=capture.parent) as server:
+def test_where_it_listens(finished: Path) -> None:
+    with serving(finished, cwd=finished.parent) as server:
         assert server.host == "127.0.0.1"
         for address in addresses_of_this_machine():
             with pytest.raises(OSError):
                 socket.create_connection((address, server.port), timeout=PATIENCE_S)
         taken = subprocess.run(
-            [sys.executable, "-m", "heaptide", "serve", "--port", str(server.port), str(capture)],
+            [sys.executable, "-m", "heaptide", "serve", "--port", str(server.port), str(finished)],
             capture_output=True,
             text=True,
         )
         assert taken.returncode == 2 and "cannot listen" in taken.stderr and "--port" in taken.stderr
         assert "warning" not in server.end()
-    with serving(capture, "--host", "0.0.0.0", cwd=capture.parent) as server:
+    with serving(finished, "--host", "0.0.0.0", cwd=finished.parent) as server:
         answer, _ = server.ask("/api/captures", {"Host": "evil.example"})
         assert answer.status == 421
         assert server.ask("/api/captures", {"Host": "10.1.2.3:80"})[0].status == 403, "a number, but no cookie"
@@ -683,13 +328,13 @@ def test_mistakes_on_the_command_line(
     assert text in printed.err and not printed.out
 
 
-def test_names_that_nobody_would_choose(capture: Path, tmp_path: Path) -> None:
+def test_names_that_nobody_would_choose(finished: Path, tmp_path: Path) -> None:
     """Bytes that are no UTF-8, a terminal's commands, HTML; and the same name in two folders."""
     name = os.fsdecode(b"x\xff\x1b[31m<script>\n.tide")
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / name).write_bytes(capture.read_bytes())
-    with serving(f"a/{name}", f"b/{name}", capture, "--access-log", cwd=tmp_path) as server:
+        (tmp_path / folder / name).write_bytes(finished.read_bytes())
+    with serving(f"a/{name}", f"b/{name}", finished, "--access-log", cwd=tmp_path) as server:
         session = server.enter()
         shown = r"x\xff\x1b[31m<script>\x0a.tide"
         assert [entry["name"] for entry in session.ready()] == [f"a/{shown}", f"b/{shown}", "finished.tide"]
@@ -711,55 +356,3 @@ def test_a_file_that_is_no_capture(tmp_path: Path) -> None:
         assert entry["state"] == "failed" and "expected a heaptide capture" in entry["message"]
         assert session.status("/api/page/1") == 503
         assert "Traceback" not in server.end()
-
-
-# --- pprof -http ------------------------------------------------------------------------------------------------------
-
-
-def test_pprof_http_serves_any_profile(capture: Path, tmp_path: Path) -> None:
-    foreign = tmp_path / "end.pb.gz"
-    heaptide("convert", capture, "-o", foreign, cwd=tmp_path)
-    total = json.loads(heaptide("top", capture, "--json", cwd=tmp_path))["total"]
-    for words, moments, in_use in (
-        (("-http=:", "-no_browser", foreign), 1, total),
-        (("-http=localhost:0", "-no_browser", "-focus=^grow$", foreign), 1, 600_000),
-        (("-http=:", "-no_browser", "-base", foreign, foreign), 1, 0),
-        (("-http=:", "-no_browser", capture), 4, total),
-    ):
-        with serving(*words, cwd=tmp_path, verb="pprof") as server:
-            session = server.enter()
-            (entry,) = session.ready()
-            assert entry["state"] == "ready", entry
-            document = session.document()
-            found = document["moments"]
-            assert len(found["number"]) >= moments and found["in_use"][found["end"]] == in_use
-            told = [text for text in document["warnings"] if "asks for" in text]
-            assert bool(told) == any(str(word).startswith(("-focus", "-base")) for word in words)
-            server.end()
-
-
-def test_the_browser_is_opened_where_there_is_a_desktop(capture: Path, tmp_path: Path) -> None:
-    opener, opened = tmp_path / "xdg-open", tmp_path / "opened"
-    os.mkfifo(opened)
-    opener.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
-    opener.chmod(opener.stat().st_mode | stat.S_IXUSR)
-    desktop = {"DISPLAY": ":7", "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
-    for verb, words in (("serve", ("--open", capture)), ("pprof", ("-http=:", capture))):
-        with serving(*words, cwd=tmp_path, verb=verb, environment=desktop) as server:
-            assert opened.read_text().strip() == server.url
-            server.end()
-    no_desktop = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
-    with serving("-http=:", capture, cwd=tmp_path, verb="pprof", environment=no_desktop) as server:
-        assert "desktop" not in server.end()
-
-
-def test_pprof_http_is_for_heaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "cpu.folded").write_text("main;work 17\n")
-    assert status_of(cli, "heaptide", ["pprof", "-http=:", str(tmp_path / "cpu.folded")]) == 4
-    assert "values of a heap" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("address", ["8080", "localhost", "a:b:c", ":99999", "http://localhost:80"])
-def test_addresses_that_are_none(capture: Path, capsys: pytest.CaptureFixture[str], address: str) -> None:
-    assert status_of(cli, "heaptide", ["pprof", f"-http={address}", str(capture)]) == 2
-    assert "is no address" in capsys.readouterr().err
