@@ -36,13 +36,14 @@ class Served {
   private readonly downloads = new Downloads(() => this.left?.app ?? null);
   private readonly panes = el("div", { class: "serve-panes" });
   private readonly below = el("div");
+  private readonly body = el("div", {}, this.panes, this.below);
 
   constructor(
     host: HTMLElement,
     private readonly state: State,
   ) {
     const bar = el("nav", { class: "serve-bar", "aria-label": "Captures" }, this.choices, this.following, this.downloads.element);
-    host.replaceChildren(bar, this.panes, this.below);
+    host.replaceChildren(bar, this.body);
     state.subscribe((change) => {
       if (change.has("capture") || change.has("more")) this.draw();
     });
@@ -97,8 +98,8 @@ class Served {
     this.right?.part();
     this.below.replaceChildren();
     this.panes.classList.toggle("two", two);
-    if (two) this.panes.setAttribute("role", "main"); // alone, a page brings its own
-    else this.panes.removeAttribute("role");
+    if (two) this.body.setAttribute("role", "main"); // alone, a page brings its own
+    else this.body.removeAttribute("role");
     const ready = (app: App) => {
       if (this.chosen) setText(this.following, statusText(this.chosen, app));
       document.title = `${app.header.title}: heaptide`;
