@@ -11,7 +11,7 @@ import type { State } from "./state";
 export type Mount = (host: HTMLElement, app: App) => () => void;
 
 export class Pane {
-  readonly element = el("section", { class: "serve-pane" });
+  readonly element = el("div", { class: "serve-pane" });
   app: App | null = null;
   private readonly notice = el("p", { class: "serve-notice", role: "status" });
   private readonly bar = el("progress", { max: 1, "aria-label": "Reading the capture" });
