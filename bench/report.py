@@ -25,19 +25,19 @@ from heaptide.analysis.prefix_tree import depths
 from heaptide.analysis.report import Report, report
 from heaptide.cli.sources import Sources
 from heaptide.render.page import html, make, maker
-from heaptide.render.page.words import words
+from heaptide.render.page.file import report_file
 
 ROWS = 100
 
 
 class Watched(maker.Maker):
-    """Remembers what the document that was taken is made of."""
+    """Remembers what every document that was tried is made of, and its size."""
 
-    made: dict[int, Report]
+    made: list[tuple[Report, int]]
 
     def document(self, found: Report) -> maker.Document:
         written = super().document(found)
-        Watched.made[id(written)] = found
+        Watched.made.append((found, len(written.data)))
         return written
 
 
@@ -72,18 +72,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("capture")
     options = parser.parse_args(arguments)
-    Watched.made, make.Maker = {}, Watched  # type: ignore[misc]
+    Watched.made, make.Maker = [], Watched  # type: ignore[misc]
     cpu, wall = time.process_time(), time.monotonic()
     page, series = html.template(), heaptide.open(options.capture)
     found = report(series)
     gathered = time.process_time() - cpu
-    room = make.room_beside(page) - 150_000
-    made = make.document(found, Sources().lines, room=room)
-    whole = html.report(page, title="report", words=words(found, made), data=made.data)
-    kept = Watched.made[id(made)]
+    whole = report_file(found, Sources().lines, page=page, title="heaptide")
+    kept, packed = max((one for one in Watched.made if one[1] * 4 / 3 < len(whole)), key=lambda one: one[1])
     spent, most = time.process_time() - cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"{options.capture}: {len(series.snapshots)} snapshots, {series.mode}")
-    print(f"  report {len(whole):,} bytes: template {len(page.encode()):,}, document {len(made.data):,} packed")
+    print(f"  report {len(whole):,} bytes: template {len(page.encode()):,}, document {packed:,} packed")
     for full, part in zip(found.stacks, kept.stacks, strict=True):
         print(
             f"  {part.kind}: {len(full.paths):,} call paths, {part.folded:,} of them folded; "

@@ -30,8 +30,8 @@ from heaptide.model import Frame, Profile, Role, Series, Snapshot, StackTable, S
 from heaptide.model.changes import COUNTERS, Changes, changes_of_totals
 from heaptide.model.histories import NAMES, Histories
 from heaptide.render.page import html
+from heaptide.render.page.file import report_file
 from heaptide.render.page.make import document
-from heaptide.render.page.words import words
 
 ROOT = Path(__file__).resolve().parent.parent
 MANY, MOMENTS, DAY_S = 50_000, 150, 86_400.0
@@ -195,7 +195,7 @@ def main() -> None:
             page = html.template()
         except NothingToShow:
             continue
-        whole = html.report(page, title=name, words=words(found, made), data=made.data)
+        whole = report_file(found, Sources().lines, page=page, title="sample")
         (options.out / f"{name}.html").write_bytes(whole)
         print(f"{name}.html {len(whole):,} bytes", flush=True)
 

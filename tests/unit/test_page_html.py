@@ -17,6 +17,7 @@ import heaptide
 from heaptide.analysis.report import Report, report
 from heaptide.model import Frame
 from heaptide.render import units
+from heaptide.render.page import file, make
 from heaptide.render.page import html as pages
 from heaptide.render.page.excerpts import AROUND, Excerpts
 from heaptide.render.page.make import document
@@ -215,3 +216,22 @@ def test_only_what_is_named_like_source_is_quoted(file: str) -> None:
 def test_a_line_beyond_the_files_end_is_not_quoted() -> None:
     assert Excerpts(numbered, [a_frame("work:500")]).found == []
     assert Excerpts(no_lines, [a_frame("work:5")]).found == []
+
+
+# ---- The file --------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_keeps_within_its_room_whatever_its_words_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    stacks = {f"malloc@allocator f{n % 7} g{n % 11} h{n % 13} i{n % 17}:{n} main": 9000 - n for n in range(3000)}
+    found = report(a_series(a_profile(stacks)))
+    room = len(TEMPLATE) + 40_000
+    monkeypatch.setattr(make, "REPORT_ROOM", room)
+    monkeypatch.setattr(file, "REPORT_ROOM", room)
+    monkeypatch.setattr(file, "_WORDS", 0)  # the words are longer than was thought
+    whole = file.report_file(found, no_lines, page=TEMPLATE, title="heaptide", tool="heaptide test")
+    assert 0.8 * room < len(whole) <= room
+    assert b"<title>prog.1.tide: heaptide</title>" in whole
+    (body,) = re.findall(rb'id="heaptide-document">([^<]*)</script>', whole)
+    page = Page(base64.b64decode(body, validate=True))
+    assert page.header["datasets"][0]["folded"] > 0 and page.header["tool"] == "heaptide test"
+    assert "put together here" in whole.decode()

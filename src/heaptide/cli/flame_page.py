@@ -22,8 +22,6 @@ from heaptide.cli import opening
 if TYPE_CHECKING:
     from heaptide.model import Series, Snapshot
 
-WORDS = 100_000
-"""Bytes of a page that its words may take."""
 _OF_PICTURES = ("width", "minwidth", "focus", "ignore", "hide", "show", "born")
 
 
@@ -80,23 +78,22 @@ def write(
     from heaptide.cli import inputs
     from heaptide.cli.sources import Sources
     from heaptide.render.page import html
-    from heaptide.render.page.make import document, room_beside
-    from heaptide.render.page.words import words
+    from heaptide.render.page.file import report_file
 
     page = html.template()
     series = inputs.open_series(capture, search)
     at, base = begin.moments(series)
     found = report(series, also=[at] if base is None else [at, base])
-    made = document(
+    whole = report_file(
         found,
         Sources().lines,
+        page=page,
+        title="flame graph, heaptide",
         view="flame",
         start=begin.fragment(at, base),
         tool=f"heaptide {__version__}",
-        room=room_beside(page) - WORDS,
     )
-    title = f"{made.header['title']}: flame graph, heaptide"
-    opening.write(output, html.report(page, title=title, words=words(found, made), data=made.data))
+    opening.write(output, whole)
     if open_it:
         opening.open_file(output)
     inputs.finish([series])

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from heaptide.model import Series
     from heaptide.render.listing import Lines
 
-_WORDS = 150_000
-"""Bytes that are kept free for what the page says in words."""
 _EPILOG = """\b
 Examples:
   heaptide report                             the newest capture here, as NAME.html
@@ -74,15 +72,12 @@ def _page(series: Series, page: str, lines: Lines) -> bytes:
     from heaptide import __version__
     from heaptide.analysis.report import report
     from heaptide.cli.progress import Progress
-    from heaptide.render.page import html
-    from heaptide.render.page.make import document, room_beside
-    from heaptide.render.page.words import words
+    from heaptide.render.page.file import report_file
 
     with Progress() as progress:
         found = report(series, progress=lambda what, part: progress(what, 0.9 * part))
         progress("writing", 0.9)
-        made = document(found, lines, tool=f"heaptide {__version__}", room=room_beside(page) - _WORDS)
-        return html.report(page, title=f"{made.header['title']}: heaptide", words=words(found, made), data=made.data)
+        return report_file(found, lines, page=page, title="heaptide", tool=f"heaptide {__version__}")
 
 
 def _refuse_to_overwrite(capture: str, target: Path) -> None:
