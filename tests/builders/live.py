@@ -83,16 +83,16 @@ class Scripted:
         self.told = State(True)
         self.snapshots_asked = 0
         self.grants_snapshots = False
-        self._next: Series | None = None
+        self.next: Series | None = None
 
     def lay(self, snapshots: int, **options: bool | str) -> None:
         """The recording has grown."""
         series = read(recording(self.path, snapshots, **options))  # type: ignore[arg-type]
         series.started_realtime_ns += len(options.get("program", ""))  # another program's recording began later
-        self._next = series
+        self.next = series
 
     def newest(self) -> Series | None:
-        found, self._next = self._next, None
+        found, self.next = self.next, None
         return found
 
     def state(self) -> State:
@@ -172,6 +172,23 @@ def run_view(
     """Runs a test on the view of a recording of so many snapshots, all of it read and judged."""
     source = Scripted(path)
     source.lay(snapshots)
+    _run(source, test, size, exporter, options)
+
+
+def run_series(series: Series, test: Callable[[View], Awaitable[None]], *, size: tuple[int, int]) -> None:
+    """The same on a recording that there is."""
+    source = Scripted(Path(series.path))
+    source.next = series
+    _run(source, test, size, None, {})
+
+
+def _run(
+    source: Scripted,
+    test: Callable[[View], Awaitable[None]],
+    size: tuple[int, int],
+    exporter: Written | None,
+    options: Mapping[str, bool],
+) -> None:
     app = LiveApp(source, exporter or Written(), lambda name: f"{name} is not here", **options)
 
     async def body() -> None:

@@ -75,6 +75,19 @@ def test_filter_as_it_is_typed_kept_and_ended(path: Path) -> None:
     run_view(path, check)
 
 
+def test_keys_of_the_view_are_not_those_of_its_pages(path: Path) -> None:
+    async def check(view: View) -> None:
+        await view.press("enter")
+        await view.shows("the heaviest of 2 stacks")
+        await view.press("s", "v", "m", "slash")
+        await view.shows("the heaviest of 2 stacks")
+        assert view.app.question.order == "value" and not view.app.marks and not view.app._filter.display
+        await view.press("escape", "slash", "slash", "s", "r", "c", "slash", "m")
+        assert view.app._filter.value == "/src/m" and names(view) == []
+
+    run_view(path, check)
+
+
 def test_pause_holds_what_is_shown(path: Path) -> None:
     async def check(view: View) -> None:
         await view.press("p")

@@ -109,15 +109,15 @@ def _largest(account: Account, stretch: Stretch, ids: Ints) -> Ints:
 
 
 def curve(series: Series, figure: str, points: int) -> tuple[float, ...]:
-    """A figure of the process (`statm_resident` ...) or `in_use` at equally spaced moments up to `end`, bytes.
+    """A figure of the process while it lived (`statm_resident` ...), or `in_use`, at equal times up to `end`.
 
-    Empty where no snapshot has it.
+    Bytes; empty where no snapshot has it.
     """
     last = series.moment("end").number if series.snapshots else 0
     read = [
         (one.offset_s, one.in_use_bytes if figure == "in_use" else one.memory[figure])
         for one in series.snapshots
-        if one.number <= last and (figure == "in_use" or figure in one.memory)
+        if one.number <= last and (figure == "in_use" or (figure in one.memory and one.kind != "exit"))
     ]
     if not read or points < 1:
         return ()

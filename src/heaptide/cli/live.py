@@ -43,6 +43,7 @@ def command(target: str | None, ascii_only: bool | None, search: tuple[str, ...]
 
     path = _capture(target)
     terminals.check()
+    terminals.forget_given_size()
     from heaptide.cli.exporting import Files
     from heaptide.cli.following import Following
     from heaptide.cli.naming import BackgroundNames

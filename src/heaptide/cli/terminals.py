@@ -29,6 +29,12 @@ def check() -> None:
         )
 
 
+def forget_given_size() -> None:
+    """LINES and COLUMNS in the environment stay what they were when the window changes: the terminal is asked."""
+    for name in ("LINES", "COLUMNS"):
+        os.environ.pop(name, None)
+
+
 def has_colours() -> bool:
     """Whether to use colours: not with NO_COLOR, nor on a terminal whose description names fewer than eight."""
     if os.environ.get("NO_COLOR"):

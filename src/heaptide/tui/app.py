@@ -33,6 +33,10 @@ from heaptide.tui.seams import BEGINNING, Exporter, ExportKind, Source
 from heaptide.tui.status import FilterLine, Status, status_text
 from heaptide.tui.table import SiteTable
 
+_OF_THE_VIEW = frozenset(
+    ("sort", "order", "value", "filter", "mark", "generations", "pause", "ledger", "export", "help", "leave")
+)
+
 
 class LiveApp(App[None]):
     """`heaptide live`.
@@ -51,7 +55,7 @@ class LiveApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sort", "sort"),
         Binding("v", "value", "value"),
-        Binding("slash", "filter", "filter", key_display="/"),
+        Binding("slash", "filter", "filter", key_display="/", priority=True),  # what is typed behind it is the filter's
         Binding("m", "mark", "mark"),
         Binding("g", "generations", "marks"),
         Binding("p,space", "pause", "pause", key_display="p"),
@@ -108,6 +112,12 @@ class LiveApp(App[None]):
         """Stops reading."""
         self._feed.stop()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The view's keys are the view's: not those of a page that covers it, nor what is typed into the filter."""
+        if action == "filter" and self._filter.has_focus:
+            return False
+        return len(self.screen_stack) == 1 or action not in _OF_THE_VIEW
+
     # ---- What the feed tells -----------------------------------------------------------------------------------------
 
     def on_news(self, news: News) -> None:
@@ -157,7 +167,7 @@ class LiveApp(App[None]):
     def action_filter(self) -> None:
         """Lets a filter be typed."""
         self._filter.display = True
-        self._filter.focus()
+        self.screen.set_focus(self._filter)
 
     def action_leave(self) -> None:
         """Leaves the filter; then a generation; then the mark."""
