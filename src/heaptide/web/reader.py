@@ -67,8 +67,13 @@ class Reader(threading.Thread):
     def look(self) -> None:
         """Reads the files that changed since the last look and have rested."""
         for capture, watched in self._watched:
-            if self._clock() >= watched.due and not self._ended.is_set():
+            if self._clock() < watched.due or self._ended.is_set():
+                continue
+            try:
                 self._look_at(capture, watched)
+            except Exception:  # the thread goes on, else nothing would ever be read again
+                _log.exception("%s cannot be shown", capture.path)
+                capture.failed("it cannot be shown: an error of heaptide's own, which the terminal tells")
 
     def stop(self) -> None:
         """Ends the thread after what it is doing."""
@@ -83,9 +88,11 @@ class Reader(threading.Thread):
             return
         began = self._clock()
         watched.stamp, watched.gone = stamp, False
-        self._read(capture, watched)
-        ended = self._clock()
-        watched.due = ended + max(PAUSE_S, REST * (ended - began))
+        try:
+            self._read(capture, watched)
+        finally:
+            ended = self._clock()
+            watched.due = ended + max(PAUSE_S, REST * (ended - began))
 
     def _missing(self, capture: Capture, watched: _Watched) -> None:
         if watched.gone:
@@ -105,9 +112,6 @@ class Reader(threading.Thread):
         except HeaptideError as error:
             kept = "; shown is what was read before" if capture.shown else ""
             capture.failed(clean(error.message.removeprefix(f"{capture.path}: ")) + kept)
-        except Exception:
-            _log.exception("%s cannot be shown", capture.path)
-            capture.failed("it cannot be shown: an error of heaptide's own, which the terminal tells")
         else:
             capture.read(Shown(series, document), _title(series), _replaced(series, watched))
 
