@@ -37,6 +37,9 @@ SECONDS = 3
 STRANGER = "stranger.test"
 """A name that the browser believes to be this machine's, as a name server of an enemy's would have it."""
 
+# As root Chromium has no sandbox to offer; what it opens here is ours. Containers have little /dev/shm.
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", f"--host-resolver-rules=MAP {STRANGER} 127.0.0.1"]
+
 
 @dataclass(frozen=True)
 class Recordings:
@@ -90,10 +93,7 @@ def browser() -> Iterator[Browser]:
     if executable is None:
         pytest.skip("not installed: chromium (tests/system-packages.txt)")
     with sync_playwright() as playwright:
-        # As root Chromium has no sandbox to offer; what it opens here is ours.
-        chromium = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", f"--host-resolver-rules=MAP {STRANGER} 127.0.0.1"]
-        )
+        chromium = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield chromium
         chromium.close()
 
