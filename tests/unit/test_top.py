@@ -151,3 +151,14 @@ def test_against_a_plain_count(stacks: dict[str, int]) -> None:
         name = row_.place.function or row_.place.address
         assert (row_.flat, row_.cum) == (flat[name], cum[name])
     assert math.isclose(sum(row_.flat for row_ in table.rows), table.total)
+
+
+@pytest.mark.parametrize("cum", [False, True])
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 100])
+def test_a_limit_makes_the_first_rows_and_counts_all(limit: int, cum: bool) -> None:
+    profile = a_profile({"a m": 50, "b m": 50, "c m": 50, "d x m": 7, "malloc@allocator e:3 m": 20, "e:9 m": 1, "m": 4})
+    whole = top(profile, cum=cum)
+    table = top(profile, cum=cum, limit=limit)
+    assert table.rows == whole.rows[:limit]
+    assert table.row_count == whole.row_count == len(whole.rows)
+    assert (table.total, table.whole) == (whole.total, whole.whole)

@@ -35,11 +35,10 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first rows of a table of blocks or mappings, and how many it has."""
+    """The first rows of a table of blocks or mappings."""
 
     kind: Kind
     table: Top
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ def _is_foreign(series: Series) -> bool:
 
 
 def _heads(series: Series) -> Iterator[Head]:
-    """Without the other rows, of which there may be hundreds of thousands."""
+    """See `Report.tables`."""
     end = series.moment("end")
     mapped = None if series.mappings is None else series.mappings.at(end.number)
     wanted: list[tuple[Kind, Profile | None, str]] = [
@@ -134,8 +133,7 @@ def _heads(series: Series) -> Iterator[Head]:
     ]
     for kind, profile, value in wanted:
         if profile is not None and value in profile.values:
-            table = top(profile, value=value)
-            yield Head(kind, replace(table, rows=table.rows[:ROWS]), len(table.rows))
+            yield Head(kind, top(profile, value=value, limit=ROWS))
 
 
 def _steps(growth: Growth | None) -> Sequence[float]:

@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from heaptide.analysis.places import Granularity, Ints, Place, Walks, distinct, sums, unit_of, walks
+from heaptide.analysis.places import Flags, Granularity, Ints, Place, Walks, distinct, sums, unit_of, walks
 from heaptide.analysis.site import Skip, not_users
 from heaptide.model import Profile
-from heaptide.model.profile import Z95
+from heaptide.model.profile import Z95, Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class Top:
     whole: float
     """Sum of the absolute values of all stacks: what shares are shares of, in differences too."""
     rows: tuple[Row, ...]
+    row_count: int
+    """With those that a limit left out."""
     sampled: bool
     is_difference: bool
 
@@ -66,17 +68,19 @@ def top(
     skip: Skip = not_users,
     before: Profile | None = None,
     whole: float | None = None,
+    limit: int = 0,
 ) -> Top:
     """Flat and cumulative values by place, largest absolute value first (by ``cum`` when asked, else by flat).
 
     ``before``: in a difference, what was subtracted; rows then tell what they held before. ``whole``: what shares are
-    shares of, where that is not the sum of the absolute values (a profile that was filtered).
+    shares of, where that is not the sum of the absolute values (a profile that was filtered). ``limit``: only so many
+    rows are made, the first ones; 0 for all.
 
     Raises KeyError when the profile does not hold ``value``.
     """
     column = profile.column(value)
     steps = walks(profile, value, by, skip)
-    rows = _rows(profile, value, steps)
+    rows, row_count = _rows(profile, value, steps, cum, limit)
     if before is not None:
         held = _held(before, value, walks(before, value, by, skip))
         rows = [replace(row, before=held.get(row.place, (0, 0))) for row in rows]
@@ -89,7 +93,8 @@ def top(
         total=profile.total(value),
         error=profile.error(value),
         whole=np.abs(column).sum().item() if whole is None else whole,
-        rows=tuple(rows),
+        rows=tuple(rows[:limit] if limit else rows),
+        row_count=row_count,
         sampled=profile.mode == "sampled",
         is_difference=profile.is_difference,
     )
@@ -110,7 +115,8 @@ def _order(row: Row, cum: bool) -> tuple[float, float, str, str]:
     return (-abs(first), -abs(second), place.function or "~", f"{row.module}{row.file}{row.line or 0:9}{place.address}")
 
 
-def _rows(profile: Profile, value: str, steps: Walks) -> list[Row]:
+def _rows(profile: Profile, value: str, steps: Walks, cum_order: bool, limit: int) -> tuple[list[Row], int]:
+    """The rows, in any order, and how many there are; with a limit only those that may be among the first."""
     size = len(steps.places)
     column = profile.column(value)
     variance = (profile.errors(value) / Z95) ** 2
@@ -119,10 +125,12 @@ def _rows(profile: Profile, value: str, steps: Walks) -> list[Row]:
     cum = sums(at, column[once], size)
     flat_error = Z95 * np.sqrt(sums(steps.place[steps.leaf], variance[steps.rows], size))
     cum_error = Z95 * np.sqrt(sums(at, variance[once], size))
-    heaviest = _Heaviest(profile, value, steps)
+    every = distinct(at)
+    chosen = _first(every, cum if cum_order else flat, flat if cum_order else cum, limit)
+    heaviest = _Heaviest(profile, value, steps, chosen)
     plain = np.zeros(size, bool)
     plain[steps.place[~steps.inlined]] = True
-    return [
+    rows = [
         Row(
             steps.places[i],
             flat[i].item(),
@@ -132,8 +140,19 @@ def _rows(profile: Profile, value: str, steps: Walks) -> list[Row]:
             *heaviest.of(i),
             inlined=not plain[i],
         )
-        for i in distinct(at).tolist()
+        for i in chosen.tolist()
     ]
+    return rows, len(every)
+
+
+def _first(places: Ints, first: Column, second: Column, limit: int) -> Ints:
+    """Those of the places that stand among the first so many, with all that tie with the last of them."""
+    if not limit or len(places) <= limit:
+        return places
+    keys = np.abs(first[places]), np.abs(second[places])
+    last = np.lexsort((-keys[1], -keys[0]))[limit - 1]
+    among: Flags = (keys[0] > keys[0][last]) | ((keys[0] == keys[0][last]) & (keys[1] >= keys[1][last]))
+    return places[among]
 
 
 def _once_per_stack(steps: Walks, size: int) -> tuple[Ints, Ints]:
@@ -143,17 +162,20 @@ def _once_per_stack(steps: Walks, size: int) -> tuple[Ints, Ints]:
 
 
 class _Heaviest:
-    """For each place the frame that carries most of it, and how many lines it covers."""
+    """For each chosen place the frame that carries most of it, and how many lines it covers."""
 
-    def __init__(self, profile: Profile, value: str, steps: Walks) -> None:
+    def __init__(self, profile: Profile, value: str, steps: Walks, chosen: Ints) -> None:
         self.frames = profile.stacks.frames
         count = len(self.frames) + 1
         weight = np.abs(profile.column(value).astype(np.float64))
         cum = sums(steps.frame, weight[steps.row], count)
         flat = sums(steps.frame[steps.leaf], weight[steps.rows], count)
-        used = distinct(steps.frame)
         place = np.zeros(count, np.int64)
         place[steps.frame] = steps.place
+        wanted = np.zeros(len(steps.places), bool)
+        wanted[chosen] = True
+        used = distinct(steps.frame)
+        used = used[wanted[place[used]]]
         self.frames_of: dict[int, list[int]] = {}
         for frame in used[np.lexsort((-cum[used], -flat[used]))].tolist():
             self.frames_of.setdefault(int(place[frame]), []).append(frame)

@@ -116,7 +116,9 @@ def _table(head: Head) -> str:
             [flat, units.percent(row.flat, table.whole), cum, units.percent(row.cum, table.whole), name, source]
         )
     total = units.quantity_with_error(table.total, table.error, table.unit)
-    more = f", the first {len(table.rows)} of {units.count(head.rows)}" if head.rows > len(table.rows) else ""
+    more = (
+        f", the first {len(table.rows)} of {units.count(table.row_count)}" if table.row_count > len(table.rows) else ""
+    )
     counted = (headings.VALUE_WORDS if head.kind == "heap" else headings.MAPPED_WORDS)[table.value]
     caption = f"{counted} at the end: {total}{more}"
     return _rows(caption, ("Flat", "Flat %", "Cumulative", "Cumulative %", "Function", "Source"), rows)
