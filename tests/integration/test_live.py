@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from heaptide import build
+from heaptide.analysis.spots import closely
 from heaptide.cli import recorders
 from heaptide.cli.following import Following
 from heaptide.cli.naming import BackgroundNames
 from heaptide.model import Series
 from heaptide.symbolize import Symbolizer
+from heaptide.tui.details import details
 from tests.builders import hostile
 from tests.builders.live import View, run_series
 
@@ -336,12 +338,12 @@ def test_hostile_names(tmp_path: Path) -> None:
         for keys in (("right",), ("enter",), ("escape", "5"), ("e",), ("escape", "r"), ("escape", "m", "g")):
             await view.press(*keys)
             await harmless(view)
-        await view.press("escape")
-        for row in range(len(hostile.NAMES)):
-            view.app._table.move_cursor(row=row)
-            await view.press("enter")
-            await harmless(view)
-            await view.press("escape")
+        assert view.app.shown is not None
+        for spot in view.app._table.spots.shown:
+            close = closely(view.app.shown, view.app.question, spot.key)
+            assert close is not None and not _COMMANDS.search(
+                details(close, str.splitlines, 76).plain.replace("\n", "")
+            )
 
     async def harmless(view: View) -> None:
         for strip in view.strips:

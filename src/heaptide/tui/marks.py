@@ -50,7 +50,8 @@ class MarksPage(Screen[Span | None]):
         table.clear(columns=True)
         table.add_columns(*(Text(title) for title in _TITLES))
         for number, generation in enumerate(self._listed):
-            table.add_row(*(Text(cell, justify="right") for cell in cells(number, len(self._listed), generation)))
+            first, *rest = cells(number, len(self._listed), generation)
+            table.add_row(Text(first), *(Text(cell, justify="right") for cell in rest))
         table.move_cursor(row=row)
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
