@@ -97,3 +97,28 @@ def test_names_on_the_server(visit: Callable[..., Visit], recordings: Recordings
         tab = visit(address, offline=False)
         visit_everything(tab.page)
         tab.leave()
+
+
+def test_the_policy_holds(visit: Callable[..., Visit], reports: dict[Path, Path], recordings: Recordings) -> None:
+    """Had a name become markup after all, its script would not run, and nothing could be sent anywhere."""
+    tab = visit(reports[recordings.exact], offline=False)
+    expect(tab.page.get_by_role("tablist")).to_be_visible()
+    tried = tab.page.evaluate(
+        """async () => {
+            const script = document.createElement("script");
+            script.textContent = "window.ran = true";
+            document.body.append(script);
+            const button = document.createElement("button");
+            button.setAttribute("onclick", "window.ran = true");
+            document.body.append(button);
+            button.click();
+            const sent = await fetch("http://127.0.0.1:9/").then(() => "sent", (error) => String(error));
+            return [window.ran ?? null, sent];
+        }"""
+    )
+    assert tried[0] is None
+    assert "Failed to fetch" in tried[1]
+    for part in ("script-src-elem", "script-src-attr", "connect-src"):
+        tab.expect_fault(f"policy: {part}")
+    assert not any(url.startswith("http") for url in tab.requests)
+    tab.forgive("console, error")

@@ -37,6 +37,19 @@ def brightness(page: Page) -> float:
     )
 
 
+def test_the_verdict(
+    visit: Callable[..., Visit], report: Path, recordings: Recordings, ask: Callable[..., Any]
+) -> None:
+    """The first thing on the page is what `growth` says first."""
+    page = visit(report).page
+    expect(timeline(page)).to_be_visible()
+    verdict = ask("growth", recordings.exact).splitlines()[2]
+    assert verdict.startswith("leak: shop::open_session(int) (shop.cpp:")
+    heading = page.get_by_role("heading", level=1).locator("visible=true")
+    expect(heading).to_have_text(re.compile(re.escape(verdict).replace(":\\ ", ":?\\s*", 1)), use_inner_text=True)
+    assert "exact.tide" in page.title()
+
+
 def test_dark(visit: Callable[..., Visit], report: Path) -> None:
     page = visit(report, color_scheme="light").page
     expect(timeline(page)).to_be_visible()

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.browser.accessibility import findings
-from tests.browser.visits import PATIENCE_MS, Visit
+from tests.browser.visits import Visit
 
 POLICY = "<meta http-equiv=Content-Security-Policy content=\"script-src 'unsafe-inline'; img-src https:\">"
 FAULTS = {
@@ -27,9 +26,7 @@ def test_a_fault_is_seen(visit: Callable[..., Visit], tmp_path: Path, fault: str
     page = tmp_path / "page.html"
     page.write_text(f"<!doctype html>{POLICY}<title>page</title><p>words</p>{FAULTS[fault]}", encoding="utf-8")
     tab = visit(page)
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while not any(fault in seen for seen in tab.faults) and time.monotonic() < deadline:
-        tab.settle()
+    tab.expect_fault(fault)
     with pytest.raises(AssertionError, match=fault):
         tab.check()
     tab.faults.clear()

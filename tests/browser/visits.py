@@ -8,6 +8,7 @@ says which of these happened. The driver is PyPI's playwright: its wheel carries
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,6 +61,13 @@ class Visit:
     def settle(self) -> None:
         """Until the page has drawn what it was about to draw, and what it says of that has arrived."""
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+
+    def expect_fault(self, part: str) -> None:
+        """Waits for a fault that has this in it: what a browser says of one arrives when it likes."""
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while not any(part in fault for fault in self.faults):
+            assert time.monotonic() < deadline, f"no {part!r} in {self.faults}"
+            self.settle()
 
     def leave(self) -> None:
         """Closes the tab, once what it has to say has arrived."""
