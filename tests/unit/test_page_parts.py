@@ -90,6 +90,17 @@ def test_births_by_bin_and_function(tmp_path: Path) -> None:
     assert found.read.number == 4
 
 
+def test_survivors_in_the_document(tmp_path: Path) -> None:
+    header = Page(document(report(series(tmp_path, ages(4, ROWS))), no_lines).data).header
+    survivors = header["survivors"]
+    assert survivors["at_s"] == 4 and len(survivors["births"]) == 24
+    told = {birth["label"]: (birth["bytes"], birth["error"]) for birth in survivors["births"] if birth["bytes"]}
+    assert told["+00:00.8 to +00:01.0"] == (1000, 20) and told["+00:03.8 to +00:04.0"] == (30, 5)
+    sums = np.sum([site["bytes"] for site in survivors["sites"]], axis=0)
+    assert sums.tolist() == [birth["bytes"] for birth in survivors["births"]]
+    assert survivors["sites"][-1]["label"] == "everything else"
+
+
 def test_no_births(tmp_path: Path) -> None:
     assert births(series(tmp_path)) is None
     assert births(series(tmp_path, ages(4, []))) is None
