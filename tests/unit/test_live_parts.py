@@ -20,6 +20,7 @@ from heaptide._errors import UsageError
 from heaptide.analysis.marks import Span, mark_of
 from heaptide.analysis.spots import Question
 from heaptide.analysis.watch import look
+from heaptide.capture import format as fmt
 from heaptide.cli import recorders
 from heaptide.cli.exporting import Files
 from heaptide.cli.naming import UNNAMED, BackgroundNames
@@ -154,6 +155,16 @@ def test_the_name_of_a_file_that_had_none_when_it_was_opened(tmp_path: Path) -> 
         assert recorders._name_of(Path(f"/proc/self/fd/{descriptor}")) is None
     finally:
         os.close(descriptor)
+
+
+@pytest.mark.parametrize("data", [b"", b"anything else", fmt.MAGIC, fmt.MAGIC + b"MORE OF WHAT IS NO CAPTURE" * 9])
+def test_an_open_file_that_is_no_capture(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.tide"
+    path.write_bytes(data)
+    assert recorders._process(path) is None
+    found = recorders._process(recording(path, 3))
+    assert found is not None and found.pid == 4711
+    assert recorders._process(tmp_path) is None
 
 
 def test_no_signal_to_a_process_that_is_no_recorder() -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from heaptide.capture import format as fmt
+from heaptide._errors import InputError
 from heaptide.capture.reader import read
 from heaptide.capture.records import ProcessRecord
 
@@ -106,9 +106,10 @@ def _process(descriptor: Path) -> ProcessRecord | None:
         return None
     with open(descriptor, "rb") as file:
         head = file.read(_HEAD_BYTES)
-    if not head.startswith(fmt.MAGIC):
+    try:
+        records = read(head, path=str(descriptor), live=True).records
+    except InputError:  # anything else, or of a newer format
         return None
-    records = read(head, path=str(descriptor), live=True).records
     return next((record for record in records if isinstance(record, ProcessRecord)), None)
 
 
