@@ -33,13 +33,13 @@ def words(found: Report, document: Document) -> str:
 
 
 def _head(header: dict[str, Any]) -> str:
-    headline = header["headline"]
+    headline, snapshots = header["headline"], header["moments"]["total_snapshots"]
     facts = [
         header["title"],
         header["command"],
         f"process {header['pid']}" if header["pid"] else "",
         f"over {units.duration(header['duration_s'])}" if header["duration_s"] else "",
-        f"{units.count(header['moments']['total_snapshots'])} snapshots",
+        f"{units.count(snapshots)} snapshot{'' if snapshots == 1 else 's'}",
         header["mode"],
         f"until {header['moments']['wall'][header['moments']['end']]}",
         "the recording goes on" if header["live"] else "",
