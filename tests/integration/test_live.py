@@ -157,6 +157,24 @@ def test_a_recorder_that_is_killed(running: Running) -> None:
     assert following.state().words == "cut short"
 
 
+def test_an_agent_that_was_started_switched_off(program: Path, recorder: Path, agent: Path, tmp_path: Path) -> None:
+    capture = tmp_path / "off.tide"
+    command = [recorder, "--exact", "-o", str(capture), "--", program]
+    environment = {**os.environ, "HEAPTIDE_ARMED": "0"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
+        running = Running(process, capture)
+        running.grow(100)
+        following = follow(running)
+        newest(following, lambda series: series.snapshots, "snapshot")
+        assert f"heaptide-record --arm {process.pid}" in following.state().advice
+        subprocess.run([recorder, "--arm", str(process.pid)], check=True)
+        running.grow(3000)
+        newest(following, lambda series: held(series) > 2_000_000, "two million bytes")
+        assert following.state().advice == ""
+        process.kill()
+
+
 def test_through_exec(running: Running) -> None:
     running.grow(1000)
     following = follow(running)

@@ -270,6 +270,8 @@ def test_the_end_and_what_cannot_be_read_are_told(path: Path) -> None:
         await view.shows("killed by signal 9")
         view.source.told = State(True, "", 1234)
         await view.shows("naming 1,234 places")
+        view.source.told = State(True, advice="heaptide-record --arm 4711")
+        await view.shows("heaptide-record --arm 4711")
 
     run_view(path, check)
 

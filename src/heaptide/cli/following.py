@@ -34,7 +34,7 @@ class Following:
         self._was_live = False
         self._executed = False
         self._ended: str | None = None
-        self._remark = ""
+        self._remark = self._advice = ""
 
     def newest(self) -> Series | None:
         """See `Source`."""
@@ -49,6 +49,7 @@ class Following:
         self._names.begin()
         series = load(self._path, symbolizer=self._names, before=None if named_since else self._before)
         self._stamp, self._before = stamp, series
+        self._advice = _advice(series)
         if series.live:
             self._was_live = True
         elif not self._executed:
@@ -60,7 +61,7 @@ class Following:
         from heaptide.tui.seams import State
 
         words = self._remark if self._ended is None else self._ended
-        return State(self._ended is None, words, self._names.unnamed if self._names.owing else 0)
+        return State(self._ended is None, words, self._names.unnamed if self._names.owing else 0, self._advice)
 
     def take_snapshot(self) -> bool:
         """See `Source`."""
@@ -87,6 +88,16 @@ class Following:
             self._executed, self._was_live, self._remark = False, False, "after exec"
         elif not os.path.exists(f"/proc/{before.pid}"):
             self._executed, self._ended = False, "executed another program, which is not recorded"
+
+
+def _advice(series: Series) -> str:
+    """How to switch an agent on that was started switched off and has recorded nothing yet."""
+    pid = series.pid
+    if not series.live or pid is None or any(one.allocated_bytes for one in series.snapshots[-1:]):
+        return ""
+    if recorders.environment_of(pid).get("HEAPTIDE_ARMED") != "0":
+        return ""
+    return f"recording is switched off (HEAPTIDE_ARMED=0); on: heaptide-record --arm {pid}"
 
 
 def _stamp(path: str) -> Hashable | None:

@@ -114,6 +114,8 @@ def _verdict(heading: Heading, worst: Spot | None, width: int) -> Text:
     if heading.trouble:
         return Text(words.clip(heading.trouble, width), style="bold red", no_wrap=True)
     series, watch = heading.series, heading.watch
+    if heading.state.advice:
+        return Text(words.clip(heading.state.advice, width), style="bold yellow", no_wrap=True)
     if series is None:
         return Text("reading the recording ...", style="dim")
     if not series.snapshots:

@@ -22,6 +22,8 @@ class State:
     """What there is to be said beside "following": how the program ended, that it executed another ..."""
     unnamed: int = 0
     """How many places in the code are still being looked up."""
+    advice: str = ""
+    """What to do where nothing is recorded."""
 
 
 BEGINNING = State(True)
