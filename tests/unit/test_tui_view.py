@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from heaptide.analysis.watch import judged, look
+from heaptide.tui import app
+from heaptide.tui.feed import News
 from heaptide.tui.seams import State
-from tests.builders.live import View, Written, run_view
+from tests.builders.live import View, Written, read, recording, run_view
 
 
 @pytest.fixture
@@ -122,7 +125,9 @@ def test_mark_shows_what_grew_since_and_generations_what_grew_between(path: Path
     run_view(path, check)
 
 
-def test_a_mark_waits_for_the_snapshot_that_it_asked_for(path: Path) -> None:
+def test_a_mark_waits_for_the_snapshot_that_it_asked_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "SNAPSHOT_PATIENCE_S", 600.0)
+
     async def check(view: View) -> None:
         view.source.grants_snapshots = True
         await view.press("m")
@@ -131,6 +136,31 @@ def test_a_mark_waits_for_the_snapshot_that_it_asked_for(path: Path) -> None:
         await view.grows(21)
         await view.until(lambda: view.app.marks, "mark")
         assert view.app.marks[0].snapshot.number == 21
+
+    run_view(path, check)
+
+
+def test_a_mark_takes_what_there_is_where_no_snapshot_comes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "SNAPSHOT_PATIENCE_S", 0.01)
+
+    async def check(view: View) -> None:
+        view.source.grants_snapshots = True
+        await view.press("m")
+        await view.until(lambda: view.app.marks, "mark")
+        assert view.app.marks[0].snapshot.number == 20 and "waiting" not in view.text
+
+    run_view(path, check)
+
+
+def test_news_that_come_in_a_pause_are_shown_after_it(path: Path) -> None:
+    async def check(view: View) -> None:
+        await view.press("p")
+        series = read(recording(path, 25))
+        view.app.post_message(News(series, judged(look(series)), State(True)))
+        await view.press("v", "v", "v")
+        assert view.app.shown is not None and view.app.shown.at.number == 20
+        await view.press("p")
+        await view.shows("75.0 MiB")
 
     run_view(path, check)
 

@@ -33,6 +33,8 @@ from heaptide.tui.seams import BEGINNING, Exporter, ExportKind, Source
 from heaptide.tui.status import FilterLine, Status, status_text
 from heaptide.tui.table import SiteTable
 
+SNAPSHOT_PATIENCE_S = 2.0
+"""So long a mark waits for the snapshot that it asked for."""
 _OF_THE_VIEW = frozenset(
     ("sort", "order", "value", "filter", "mark", "generations", "pause", "ledger", "export", "help", "leave")
 )
@@ -88,6 +90,7 @@ class LiveApp(App[None]):
         self._trouble = ""
         self._awaited: int | None = None
         self._said = ""
+        self._held: News | None = None
 
     def get_line_filters(self) -> list[LineFilter]:
         """Textual's own, and what the terminal needs."""
@@ -122,7 +125,8 @@ class LiveApp(App[None]):
 
     def on_news(self, news: News) -> None:
         """The recording as it is now."""
-        if self.paused:
+        if self.paused:  # it was under way when the pause began
+            self._held = news
             return
         if self.series is not None and self.series.started_realtime_ns != news.series.started_realtime_ns:
             self._begin_anew()
@@ -181,6 +185,9 @@ class LiveApp(App[None]):
         """Holds what is shown, or goes on."""
         self.paused = not self.paused
         self._feed.pause(self.paused)
+        held, self._held = self._held, None
+        if held is not None:
+            self.on_news(held)
         self._draw_head()
 
     def action_mark(self) -> None:
@@ -190,7 +197,7 @@ class LiveApp(App[None]):
         if not self.paused and self.state.going_on and self._source.take_snapshot():
             self._awaited = self.shown.at.number
             self._feed.hurry()
-            self.set_timer(2.0, self._await_no_more)
+            self.set_timer(SNAPSHOT_PATIENCE_S, self._await_no_more)
             self._draw_status()
         else:
             self._take_mark()
