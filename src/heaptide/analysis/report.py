@@ -22,8 +22,10 @@ from heaptide.model import Profile, Series, Snapshot
 
 Ints = npt.NDArray[np.int64]
 
-MOMENTS = 120
-"""Of a longer recording so many are kept, if its stacks leave room for them."""
+_FEWEST_MOMENTS, _MOST_MOMENTS = 120, 500
+"""Of a longer recording as many are kept, by how many stacks there are, if what they count leaves room."""
+_ENTRIES = 1_000_000
+"""Moments times stacks that are worth it."""
 ROWS = 20
 """Of the tables that are told in words."""
 _STEPS = 10
@@ -80,13 +82,13 @@ def _silent(what: str, part: float) -> None:
 
 
 def report(
-    series: Series, *, limit: int = MOMENTS, also: Sequence[Snapshot] = (), progress: Progress = _silent
+    series: Series, *, limit: int | None = None, also: Sequence[Snapshot] = (), progress: Progress = _silent
 ) -> Report:
     """Reads and judges a recording for the page.
 
     Args:
         series: the recording.
-        limit: the most moments that are kept, unless more have to be.
+        limit: the most moments that are kept, unless more have to be; by itself the fewer, the more stacks there are.
         also: moments that have to be.
         progress: is told how far it is.
 
@@ -97,7 +99,7 @@ def report(
     growth = None if _is_foreign(series) else judge(series)
     progress("reading call paths", 0.5)
     told = told_moments(series, _steps(growth), also)
-    at = kept_moments(series.snapshots, told, limit)
+    at = kept_moments(series.snapshots, told, _limit(series) if limit is None else limit)
     blocks = page_stacks(stack_changes(series, at), "heap")
     if not blocks.values:
         raise NothingToShow(f"{series.path} holds no heap values", hint="see: heaptide pprof")
@@ -115,6 +117,11 @@ def report(
         births=births(series),
         tables=tuple(_heads(series)),
     )
+
+
+def _limit(series: Series) -> int:
+    stacks = len(series.at("end")) if series.snapshots else 0
+    return min(_MOST_MOMENTS, max(_FEWEST_MOMENTS, _ENTRIES // max(stacks, 1)))
 
 
 def _is_foreign(series: Series) -> bool:

@@ -26,7 +26,7 @@ REPORT_ROOM = 5_000_000
 """Bytes that a report may take, all of it."""
 ROOM = 3_000_000
 """Bytes that a document takes at most, unless told."""
-_FEWER_MOMENTS = 60
+_FEWER_MOMENTS = (120, 60)
 _TRIES = 6
 _GOOD, _AIM = 0.9, 0.97
 """So much of the room is used: good enough; and so much is aimed at."""
@@ -57,7 +57,7 @@ def document(
         room: the most bytes that it may take, where folding can bring it there; else it is the smallest that there is.
     """
     maker = Maker(found, lines_of, view=view, start=start, tool=tool)
-    for moments in (len(found.shots), _FEWER_MOMENTS):
+    for moments in (len(found.shots), *_FEWER_MOMENTS):
         found = found.thinned(moments)
         if sum(costs(part).sum() for part in found.stacks) < _HOPELESS * room:
             whole = maker.document(found)
