@@ -119,7 +119,7 @@ export class Table implements View {
       const order = chosen ? (sort.startsWith("-") ? "descending" : "ascending") : "none";
       const arrow = chosen ? (order === "descending" ? " ▾" : " ▴") : "";
       const button = el("button", { type: "button", "data-column": i, click: () => this.sortBy(key) }, title + arrow);
-      const cell = el("th", { scope: "col", "aria-sort": order, class: `${number ? "number" : `${key}-head`} ${chosen ? "sorted" : ""}` }, button);
+      const cell = el("th", { scope: "col", "aria-sort": order, class: `${number ? "number" : `${key}-column`} ${chosen ? "sorted" : ""}` }, button);
       cell.style.width = width;
       return cell;
     });
