@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from heaptide.symbolize import Symbolizer
 from heaptide.tui.details import details
 from tests.builders import hostile
 from tests.builders.live import View, run_series
+from tests.builders.terminal import Terminal, leaking_server
 
 PATIENCE_S = 100.0
 PROGRAM = r"""
@@ -224,45 +224,6 @@ def test_without_a_terminal_it_says_what_else_there_is(tmp_path: Path) -> None:
 # ---- In a terminal ---------------------------------------------------------------------------------------------------
 
 
-class Terminal:
-    """A tmux of its own, 80 by 24, in which a command runs."""
-
-    def __init__(self, socket: Path) -> None:
-        self._tmux = ["tmux", "-u", "-S", str(socket), "-f", "/dev/null"]
-
-    def start(self, *command: object, environment: Mapping[str, str]) -> None:
-        unset = [word for name in ("NO_COLOR", "LC_ALL", "LC_CTYPE", "LANG") for word in ("-u", name)]
-        set_ = [f"{name}={value}" for name, value in environment.items()]
-        told = ["sh", "-c", '"$@"; echo "ended with $?"; exec cat', "sh"]
-        size = ["-x", "80", "-y", "24"]
-        self._run("new-session", "-d", "-s", "t", *size, *told, "env", *unset, *set_, *map(str, command))
-
-    def keys(self, *keys: str) -> None:
-        self._run("send-keys", "-t", "t", *keys)
-
-    def screen(self, *options: str) -> str:
-        return self._run("capture-pane", "-p", *options, "-t", "t")
-
-    def shows(self, *texts: str) -> str:
-        """Waits until all of these (expressions) stand on the screen."""
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            screen = self.screen()
-            if all(re.search(text, screen) for text in texts):
-                return screen
-            assert time.monotonic() < deadline, f"still no {texts} in:\n{screen}"
-            time.sleep(0.1)
-
-    def resize(self, width: int, height: int) -> None:
-        self._run("resize-window", "-t", "t", "-x", str(width), "-y", str(height))
-
-    def close(self) -> None:
-        subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
-
-    def _run(self, *arguments: str) -> str:
-        return subprocess.run([*self._tmux, *arguments], check=True, capture_output=True, text=True).stdout
-
-
 @pytest.fixture
 def terminal(tmp_path: Path, need: Callable[..., None]) -> Iterator[Terminal]:
     need("tmux")
@@ -271,24 +232,10 @@ def terminal(tmp_path: Path, need: Callable[..., None]) -> Iterator[Terminal]:
     terminal.close()
 
 
-@contextmanager
-def leaking_server(repository: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The demo's, whose `handle_search` leaks; recorded."""
-    server = folder / "server"
-    source = repository / "src" / "heaptide" / "demo" / "server.c"
-    subprocess.run(["cc", "-O2", "-g", "-o", server, source], check=True)
-    command = [sys.executable, "-m", "heaptide", "run", "-o", str(folder / "server.tide"), "--", server, "1", "600"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-        try:
-            yield run
-        finally:
-            run.terminate()  # it hands the signal on to the server
-
-
 def test_a_leaking_server_in_a_terminal(
     agent: Path, recorder: Path, repository: Path, tmp_path: Path, terminal: Terminal
 ) -> None:
-    with leaking_server(repository, tmp_path):
+    with leaking_server(tmp_path):
         capture = tmp_path / "server.tide"
         until(capture.exists, "capture")
         pid = next(read.pid for read in [_pid_of(capture)] if read is not None)
