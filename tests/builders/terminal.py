@@ -45,6 +45,10 @@ class Terminal:
             assert time.monotonic() < deadline, f"still no {texts} in:\n{screen}"
             time.sleep(0.1)
 
+    def modes(self) -> str:
+        """Whether the other screen is shown, and whether the mouse is reported: "0 0" is how a shell has it."""
+        return self._run("display-message", "-p", "-t", "t", "#{alternate_on} #{mouse_any_flag}").strip()
+
     def resize(self, width: int, height: int) -> None:
         self._run("resize-window", "-t", "t", "-x", str(width), "-y", str(height))
 

@@ -275,6 +275,18 @@ def test_a_terminal_without_colours_and_without_utf8(recorded: Path, terminal: T
     terminal.shows("ended with 0")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_the_terminal_as_it_was(recorded: Path, terminal: Terminal, number: int) -> None:
+    environment = {"LC_ALL": "C.UTF-8", "TERM": "screen-256color", "PIDFILE": str(recorded.with_suffix(".pid"))}
+    told = 'echo $$ > "$PIDFILE"; exec "$@"'
+    terminal.start("sh", "-c", told, "sh", sys.executable, "-m", "heaptide", "live", recorded, environment=environment)
+    terminal.shows("exited with status 0", "s sort")
+    assert terminal.modes() == "1 1"
+    os.kill(int(Path(environment["PIDFILE"]).read_text()), number)
+    terminal.shows(f"ended with {128 + number}")
+    assert terminal.modes() == "0 0"
+
+
 def test_a_terminal_that_cannot_be_drawn_on(recorded: Path, terminal: Terminal) -> None:
     environment = {"LC_ALL": "C.UTF-8", "TERM": "dumb"}
     terminal.start(sys.executable, "-m", "heaptide", "live", recorded, environment=environment)

@@ -244,7 +244,7 @@ def test_export(path: Path) -> None:
     run_view(path, check, exporter=exporter)
 
 
-@pytest.mark.parametrize("width", [44, 60, 80, 110, 140, 200])
+@pytest.mark.parametrize("width", [40, 44, 60, 80, 110, 140, 200])
 def test_any_width(path: Path, width: int) -> None:
     async def check(view: View) -> None:
         await view.pilot.resize_terminal(width, 20)
@@ -253,6 +253,7 @@ def test_any_width(path: Path, width: int) -> None:
         await view.press("right")
         lines = view.lines
         assert len(lines) == 20 and max(map(len, lines)) <= width
+        assert [line.split()[:1] for line in lines[:4]] == [["prog"], ["RSS"], ["in"], ["leak:"]], "a line for each"
         assert names(view)[0] == "leaks" and any("leak " in line for line in view.sites)
         titles = next(line for line in lines if "verdict" in line)
         assert ("95 %" in titles) == (width >= 72) and ("sure" in titles) == (width >= 104)

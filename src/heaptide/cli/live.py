@@ -61,6 +61,8 @@ def command(target: str | None, ascii_only: bool | None, search: tuple[str, ...]
     )
     app.run()
     sys.stdout.flush()
+    if app.return_code:  # it was ended by a signal, or failed and has said so
+        raise SystemExit(app.return_code)
 
 
 def _capture(target: str | None) -> str:

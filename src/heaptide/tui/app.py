@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import signal
 from dataclasses import replace
 from typing import ClassVar
 
@@ -35,6 +37,8 @@ from heaptide.tui.table import SiteTable
 
 SNAPSHOT_PATIENCE_S = 2.0
 """So long a mark waits for the snapshot that it asked for."""
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""What ends the view from outside: the terminal is put right first."""
 _OF_THE_VIEW = frozenset(
     ("sort", "order", "value", "filter", "mark", "generations", "pause", "ledger", "export", "help", "leave")
 )
@@ -106,10 +110,15 @@ class LiveApp(App[None]):
 
     def on_mount(self) -> None:
         """Begins to read once the first frame stands."""
+        for number in _ENDING:
+            asyncio.get_running_loop().add_signal_handler(number, self._end, 128 + number)
         self._filter.display = False
         self._table.focus()
         self.set_interval(1.0, self._draw_head)
         self.call_after_refresh(self._feed.start)
+
+    def _end(self, status: int) -> None:
+        self.exit(return_code=status)
 
     def on_unmount(self) -> None:
         """Stops reading."""

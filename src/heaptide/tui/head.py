@@ -19,7 +19,9 @@ from heaptide.tui import words
 from heaptide.tui.seams import BEGINNING, State
 
 _FIGURES = {"RSS": "statm_resident", "in use": "in_use"}
-_LEAST_CURVE = 8
+_LEAST_CURVE = 4
+_BESIDE_CURVE = 34
+"""Columns of a label and two figures: what a curve leaves free."""
 _MINUTE_S = 60
 
 
@@ -55,7 +57,7 @@ class Head(Widget):
         lines = [_title(heading, width)]
         lines += [_curve(heading.series, label, figure, width) for label, figure in _FIGURES.items()]
         lines.append(_verdict(heading, self._worst, width))
-        return Text("\n").join(lines)
+        return Text("\n", no_wrap=True).join(lines)
 
 
 def _title(heading: Heading, width: int) -> Text:
@@ -100,13 +102,14 @@ def _standing(heading: Heading) -> tuple[str, str]:
 
 def _curve(series: Series | None, label: str, figure: str, width: int) -> Text:
     text = Text(f"{label:<7}", no_wrap=True)
-    values = curve(series, figure, max(width - 40, _LEAST_CURVE)) if series is not None else ()
+    values = curve(series, figure, max(width - _BESIDE_CURVE, _LEAST_CURVE)) if series is not None else ()
     if series is None or not values:
         text.append("not read" if series is not None and series.snapshots else "", style="dim")
         return text
     text.append(f"{units.size(values[-1]):>9}  ", style="bold")
     text.append(pace.spark(values), style="cyan")
     text.append(f"  most {units.size(max(values))}", style="dim")
+    text.truncate(width)
     return text
 
 
