@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -82,6 +83,15 @@ def test_a_root_that_is_a_link_counts_as_where_it_leads(world: Path) -> None:
     assert sources.lines("src/a.c") == ["int a;", "int b;"]
     assert sources.lines(f"{world}/root/src/a.c") == ["int a;", "int b;"]
     assert isinstance(sources.lines(f"{world}/root/link.c"), str)
+
+
+def test_a_link_that_is_replaced_while_it_is_followed(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_link_any_more(path: str, *, dir_fd: int | None = None) -> str:
+        raise OSError(errno.EINVAL, "Invalid argument", path)
+
+    sources = RootedSources([str(world / "root")])
+    monkeypatch.setattr(os, "readlink", no_link_any_more)
+    assert isinstance(sources.lines("inner.c"), str)
 
 
 def test_prefixes_are_taken_off(world: Path) -> None:

@@ -33,7 +33,10 @@ class RootedSources:
         """The file's lines without their ends, or why they are not shown."""
         outside = False
         for path in self._candidates(name):
-            real = os.path.realpath(path)
+            try:
+                real = os.path.realpath(path)
+            except OSError:  # a link that was replaced by something else while it was followed
+                continue
             if not self._allows(real):
                 outside = outside or os.path.isabs(name)
             elif (lines := self._contents(real)) is not None:
