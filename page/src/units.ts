@@ -20,13 +20,14 @@ function threeDigits(value: number): string {
   return value < 99.95 ? fixed(value, 1) : fixed(value, 0);
 }
 
-/** Bytes for a person: `512 B`, `36.6 MiB`; `+36.6 MiB` when signed. */
+/** Bytes for a person: `512 B`, `36.6 MiB`; `+36.6 MiB` when signed. What rounds to nothing has no sign. */
 export function size(value: number, signed = false): string {
-  const sign = value < 0 ? "-" : signed && value > 0 ? "+" : "";
   let rest = Math.abs(value);
   let step = 0;
   for (; rest >= 1023.5 && step < BINARY.length - 1; step++) rest /= 1024;
-  return `${sign}${step === 0 ? fixed(rest, 0) : threeDigits(rest)} ${BINARY[step]}`;
+  const text = step === 0 ? fixed(rest, 0) : threeDigits(rest);
+  const sign = text === "0" ? "" : value < 0 ? "-" : signed ? "+" : "";
+  return `${sign}${text} ${BINARY[step]}`;
 }
 
 function grouped(text: string): string {

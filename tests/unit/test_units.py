@@ -35,6 +35,9 @@ def test_size(value: float, text: str) -> None:
 def test_signs_are_shown_in_differences() -> None:
     assert units.size(1024, signed=True) == "+1.00 KiB"
     assert units.size(0, signed=True) == "0 B"
+    assert units.size(0.4, signed=True) == units.size(-0.4) == units.size(-1e-9) == "0 B", "nothing has no sign"
+    assert units.size(-0.6) == "-1 B"
+    assert units.size_range(-0.3, 1023) == "0..1023 B"
     assert units.count(-3, signed=True) == "-3"
     assert units.count(1234.4, signed=True) == "+1,234"
 

@@ -25,12 +25,12 @@ def _three_digits(value: float) -> str:
 
 
 def size(value: float, *, signed: bool = False) -> str:
-    """Bytes for a person: ``512 B``, ``36.6 MiB``; ``+36.6 MiB`` when signed."""
-    sign = "-" if value < 0 else "+" if signed and value > 0 else ""
+    """Bytes for a person: ``512 B``, ``36.6 MiB``; ``+36.6 MiB`` when signed. What rounds to nothing has no sign."""
     rest, step = abs(value), 0
     while rest >= 1023.5 and step < len(_BINARY) - 1:
         rest, step = rest / 1024, step + 1
     text = f"{rest:.0f}" if step == 0 else _three_digits(rest)
+    sign = "" if text == "0" else "-" if value < 0 else "+" if signed else ""
     return f"{sign}{text} {_BINARY[step]}"
 
 
@@ -39,7 +39,7 @@ def size_range(low: float, high: float) -> str:
     largest, step = max(abs(low), abs(high)), 0
     while largest >= 1023.5 and step < len(_BINARY) - 1:
         largest, step = largest / 1024, step + 1
-    bounds = [f"{low:.0f}", f"{high:.0f}"] if step == 0 else [_in_range(bound / 1024**step) for bound in (low, high)]
+    bounds = [f"{round(low)}", f"{round(high)}"] if step == 0 else [_in_range(bound / 1024**step) for bound in (low, high)]
     return f"{'..'.join(bounds)} {_BINARY[step]}"
 
 
