@@ -39,7 +39,7 @@ def size_range(low: float, high: float) -> str:
     largest, step = max(abs(low), abs(high)), 0
     while largest >= 1023.5 and step < len(_BINARY) - 1:
         largest, step = largest / 1024, step + 1
-    bounds = [f"{round(low)}", f"{round(high)}"] if step == 0 else [_in_range(bound / 1024**step) for bound in (low, high)]
+    bounds = [str(round(bound)) if step == 0 else _in_range(bound / 1024**step) for bound in (low, high)]
     return f"{'..'.join(bounds)} {_BINARY[step]}"
 
 
