@@ -21,7 +21,7 @@ from tests.unit.test_timeline import a_capture
 @pytest.fixture
 def capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    return a_capture(tmp_path / "prog.1.tide", snapshots=400)
+    return a_capture(tmp_path / "prog.1.tide", snapshots=600)
 
 
 def header(path: Path) -> dict[str, object]:
@@ -54,12 +54,12 @@ def test_the_page_begins_where_it_was_asked_to(capture: Path) -> None:
     }
     moments = found["moments"]
     assert isinstance(moments, dict) and {33, 217} <= set(moments["number"]), "both are among the moments it keeps"
-    assert len(moments["number"]) < 400
+    assert len(moments["number"]) < 600, "and not all are"
 
 
 def test_without_options_it_begins_at_the_end(capture: Path) -> None:
     assert run("-o", "x.html") == 0
-    assert header(Path("x.html"))["start"] == "b=401&value=inuse_space", "the shutdown, not the exit"
+    assert header(Path("x.html"))["start"] == "b=601&value=inuse_space", "the shutdown, not the exit"
 
 
 @pytest.mark.parametrize(
