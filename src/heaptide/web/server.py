@@ -24,7 +24,7 @@ from heaptide.web.access import in_address
 
 MOST_CONNECTIONS = 64
 LONGEST_HEAD = 16384
-"""Bytes of a request line with its headers."""
+"""Bytes of a request line with its headers that are waited for; what comes in one read may be longer (256 KiB)."""
 HEAD_TIME_S = 5.0
 """Seconds in which a connection has to send a request, from its first byte or from its beginning."""
 IDLE_S = 30
