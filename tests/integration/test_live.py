@@ -38,6 +38,7 @@ __attribute__((noinline)) char *grow(void) {
 char *volatile kept;
 int main(int argc, char **argv) {
   char line[100];
+  setvbuf(stdin, 0, _IONBF, 0); /* what is read ahead is lost at exec */
   while (fgets(line, sizeof line, stdin)) {
     if (!strcmp(line, "exec\n")) execl(argv[0], argv[0], "again", (char *)0);
     for (int i = atoi(line); i > 0; i--) kept = grow();
@@ -219,6 +220,13 @@ def test_a_process_that_is_not_recorded(agent: Path) -> None:
 def test_without_a_terminal_it_says_what_else_there_is(tmp_path: Path) -> None:
     done = live(hostile.a_capture(tmp_path))
     assert done.returncode == 2 and "needs a terminal" in done.stderr and "heaptide growth --json" in done.stderr
+
+
+def test_a_file_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
+    done = live(tmp_path / "nowhere.tide")
+    assert done.returncode == 3 and "nowhere.tide: No such file" in done.stderr
+    done = live(tmp_path)
+    assert done.returncode == 3 and "Is a directory" in done.stderr and "name a file in it" in done.stderr
 
 
 # ---- In a terminal ---------------------------------------------------------------------------------------------------
