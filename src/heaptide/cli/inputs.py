@@ -49,6 +49,14 @@ def newest_capture(directory: Path) -> Path:
     return max(found, key=lambda path: path.stat().st_mtime_ns)
 
 
+def must_be_there(path: str) -> None:
+    """For what follows a file: InputError where there is none, since nobody would see it wait for ever."""
+    if os.path.isdir(path):
+        raise InputError(path, None, "Is a directory", hint="name a file in it: NAME.PID.tide")
+    if not os.path.exists(path):
+        raise InputError(path, None, "No such file or directory")
+
+
 def open_series(path: str | None, search: Sequence[str] = (), program: str | None = None) -> Series:
     """The series in a file, by default in the newest capture here. Warnings are printed to stderr.
 

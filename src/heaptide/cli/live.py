@@ -73,6 +73,7 @@ def _capture(target: str | None) -> str:
         return str(inputs.newest_capture(Path(".")))
     if target.isdigit() and not os.path.exists(target):
         return _capture_of(int(target))
+    inputs.must_be_there(target)
     return target
 
 

@@ -15,7 +15,6 @@ from typing import NoReturn
 import click
 
 import heaptide
-from heaptide._errors import InputError
 from heaptide.cli import opening, options
 from heaptide.cli.guard import out, say
 
@@ -78,7 +77,7 @@ def command(
 
     paths = captures or (str(inputs.newest_capture(Path("."))),)
     for path in paths:
-        _must_be_there(path)
+        inputs.must_be_there(path)
     warn_if_open(host)
     roots = (os.getcwd(), *source_path)
     serve(
@@ -131,10 +130,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _must_be_there(path: str) -> None:
-    if os.path.isdir(path):
-        raise InputError(path, None, "Is a directory", hint="name a file in it: NAME.PID.tide")
-    if not os.path.exists(path):
-        raise InputError(path, None, "No such file or directory")
