@@ -229,6 +229,11 @@ def test_a_file_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
     assert done.returncode == 3 and "Is a directory" in done.stderr and "name a file in it" in done.stderr
 
 
+def test_a_file_of_something_else_is_not_followed(program: Path) -> None:
+    done = live(program)
+    assert done.returncode == 3 and "expected a heaptide capture" in done.stderr and "ELF" in done.stderr
+
+
 # ---- In a terminal ---------------------------------------------------------------------------------------------------
 
 

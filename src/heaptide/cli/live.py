@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from heaptide._errors import NothingToShow
+from heaptide._errors import InputError, NothingToShow
 from heaptide.cli import options
 
 _EPILOG = """\b
@@ -74,7 +74,22 @@ def _capture(target: str | None) -> str:
     if target.isdigit() and not os.path.exists(target):
         return _capture_of(int(target))
     inputs.must_be_there(target)
+    _must_be_a_capture(target)
     return target
+
+
+def _must_be_a_capture(path: str) -> None:
+    """InputError for a file of something else, which no waiting mends. One that is shorter may have been begun."""
+    from heaptide.capture.reader import is_capture, name_of
+
+    try:
+        with open(path, "rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise InputError(path, None, f"cannot be read: {error.strerror}") from None
+    if len(head) == 8 and not is_capture(head):
+        hint = "name a capture (NAME.PID.tide) or the process's number"
+        raise InputError(path, 0, "a heaptide capture", found=name_of(head)[0], hint=hint)
 
 
 def _capture_of(pid: int) -> str:
