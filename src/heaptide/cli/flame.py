@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import click
 
-from heaptide._errors import UsageError
 from heaptide.cli import opening, options
 from heaptide.cli.choosing import Choice, choice
-from heaptide.cli.nearest import did_you_mean
 
 FORMATS = ("svg", "html")
 
@@ -83,7 +80,7 @@ def command(
     Colours tell modules apart. With --base a box is as wide as what changed below it, up or down, and its colour tells
     which: orange grew, blue shrank.
     """
-    if _format_of(output) == "html":
+    if opening.format_of(output, FORMATS, "flame graph") == "html":
         from heaptide.cli import flame_page
 
         begin = flame_page.Beginning(at, base, value, mapped, all_frames, upwards, by, inverted)
@@ -115,15 +112,3 @@ def command(
     if open_it:
         opening.open_file(output)
     inputs.finish(chosen.read)
-
-
-def _format_of(output: str) -> str:
-    """The format by the file's name. UsageError when it is none of ours."""
-    suffix = Path(output).suffix.removeprefix(".").lower()
-    if suffix in FORMATS:
-        return suffix
-    raise UsageError(
-        f"{output}: {'.' + suffix if suffix else 'a name without an ending'} is no flame graph's"
-        f"{did_you_mean(suffix, FORMATS)}",
-        hint=f"end the name in {' or '.join('.' + name for name in FORMATS)}",
-    )

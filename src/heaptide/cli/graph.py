@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import click
 
-from heaptide._errors import UsageError
 from heaptide.cli import opening, options
 from heaptide.cli.choosing import Choice, choice
-from heaptide.cli.nearest import did_you_mean
 
 _EPILOG = f"""\b
 Examples:
@@ -73,7 +70,9 @@ def command(
     more passes through it. An arrow's number is what was allocated below that call; a dotted arrow leaves out frames
     between its ends.
     """
-    form = _format_of(output)
+    from heaptide.render.picture import FORMATS
+
+    form = opening.format_of(output, ("dot", *FORMATS), "picture")
 
     from heaptide.analysis.graph import Trim, call_graph
     from heaptide.analysis.site import no_frame, not_users
@@ -96,18 +95,3 @@ def command(
     if open_it:
         opening.open_file(output)
     inputs.finish(chosen.read)
-
-
-def _format_of(output: str) -> str:
-    """The picture's format by the file's name. UsageError when it is none of ours."""
-    from heaptide.render.picture import FORMATS
-
-    suffix = Path(output).suffix.removeprefix(".").lower()
-    if suffix == "dot" or suffix in FORMATS:
-        return suffix
-    known = ("dot", *FORMATS)
-    raise UsageError(
-        f"{output}: {'.' + suffix if suffix else 'a name without an ending'} is no picture's"
-        f"{did_you_mean(suffix, known)}",
-        hint=f"end the name in one of {', '.join('.' + name for name in known)}",
-    )

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import click
 
 from heaptide._errors import UsageError
 from heaptide.cli.guard import say
+from heaptide.cli.nearest import did_you_mean
 
 option = click.option("--open", "open_it", is_flag=True, help="Open the result, where there is a desktop.")
 
@@ -31,6 +32,19 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
         Path(path).write_bytes(data)
     except OSError as error:
         raise UsageError(f"{os.fspath(path)} cannot be written: {error.strerror}") from error
+
+
+def format_of(output: str, known: Collection[str], kind: str) -> str:
+    """The format by the file's name. UsageError when it is none of ``known``; ``kind``: whose it is not, "picture"."""
+    suffix = Path(output).suffix.removeprefix(".").lower()
+    if suffix in known:
+        return suffix
+    endings = [f".{name}" for name in known]
+    said = f".{suffix}" if suffix else "a name without an ending"
+    raise UsageError(
+        f"{output}: {said} is no {kind}'s{did_you_mean(suffix, known)}",
+        hint=f"end the name in {' or '.join(endings) if len(endings) < 3 else 'one of ' + ', '.join(endings)}",
+    )
 
 
 def open_file(path: str | os.PathLike[str]) -> bool:

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import click
 
-from heaptide._errors import UsageError
 from heaptide.cli import opening, options
-from heaptide.cli.nearest import did_you_mean
 
 _EPILOG = f"""\b
 Examples:
@@ -59,7 +56,9 @@ def command(
     """
     import logging
 
-    form = _format_of(output)
+    from heaptide.render.timeline import FORMATS
+
+    form = opening.format_of(output, FORMATS, "timeline")
     # Else it tells where it keeps its cache of fonts, and that it makes one.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
@@ -73,17 +72,3 @@ def command(
     if open_it:
         opening.open_file(output)
     inputs.finish([series])
-
-
-def _format_of(output: str) -> str:
-    """The picture's format by the file's name. UsageError when it is none of ours."""
-    from heaptide.render.timeline import FORMATS
-
-    suffix = Path(output).suffix.removeprefix(".").lower()
-    if suffix in FORMATS:
-        return suffix
-    raise UsageError(
-        f"{output}: {'.' + suffix if suffix else 'a name without an ending'} is no timeline's"
-        f"{did_you_mean(suffix, FORMATS)}",
-        hint=f"end the name in one of {', '.join('.' + name for name in FORMATS)}",
-    )
